@@ -1,0 +1,16 @@
+//! The chassis of a service: what every service needs and no service should write again.
+//!
+//! It knows HTTP, telemetry, the database connection and the life cycle, and nothing of what a
+//! service is about. Nothing here is global: two services in one process stay apart.
+
+pub mod database;
+pub mod health;
+pub mod http;
+pub mod lifecycle;
+pub mod password;
+pub mod problem;
+pub mod server;
+pub mod settings;
+pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
