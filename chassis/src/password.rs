@@ -1,0 +1,267 @@
+//! Hashing of passwords with argon2id, bounded: so many at once, so many waiting, the rest refused at
+//! once. Which passwords are accepted is decided by the service, with [`PasswordSettings::acceptable`].
+
+mod settings;
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Instant;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{self, PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Algorithm, Argon2, Params, Version};
+use prometheus::IntGauge;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::task::spawn_blocking;
+use tracing::field::Empty;
+use tracing::{Dispatch, Span, debug, dispatcher, info_span};
+
+pub use settings::PasswordSettings;
+
+use crate::settings::Secret;
+use crate::telemetry::Metrics;
+
+/// The most that verifying a stored hash may cost, unless the settings ask for more: hashes can come
+/// from an import, and each runs with the parameters written in it.
+const MAX_STORED_MEMORY_KIB: u32 = 256 * 1024;
+const MAX_STORED_ITERATIONS: u32 = 16;
+const MAX_STORED_PARALLELISM: u32 = 16;
+
+/// Hashes and verifies passwords. Cheap to clone; clones share the bounds.
+#[derive(Clone)]
+pub struct PasswordHasher(Arc<Shared>);
+
+/// The answer to a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not this password, or there is no such account.
+    Wrong,
+    /// This password.
+    Right,
+    /// This password, hashed with other parameters than the settings ask for: hash it again.
+    RightButOutdated,
+}
+
+/// Why a password could not be hashed or verified. Says nothing of the password.
+#[derive(Debug, thiserror::Error)]
+pub enum HashError {
+    /// As many as allowed are running and waiting; trying again later helps.
+    #[error("too many password hashes at once")]
+    Overloaded,
+    /// The stored hash is no PHC string.
+    #[error("a stored password hash is malformed")]
+    Malformed(#[source] password_hash::Error),
+    /// The stored hash asks for more memory or time than is sane.
+    #[error("a stored password hash is too costly to verify")]
+    TooCostly,
+    /// The settings or the machine do not allow hashing.
+    #[error("password hashing failed")]
+    Failed(#[source] password_hash::Error),
+    /// The thread that hashed has panicked, or the runtime is going down.
+    #[error("password hashing was interrupted")]
+    Interrupted(#[source] tokio::task::JoinError),
+}
+
+struct Shared {
+    params: Params,
+    pepper: Option<Secret>,
+    /// One for each hash that runs.
+    turns: Arc<Semaphore>,
+    /// One for each hash that runs or waits.
+    places: Arc<Semaphore>,
+    metrics: Metrics,
+}
+
+/// The right to run one hash, held until it is done even when the caller has gone.
+struct Turn {
+    _place: OwnedSemaphorePermit,
+    _turn: OwnedSemaphorePermit,
+}
+
+/// Counts one in the queue while it exists.
+struct Waiting<'a>(&'a IntGauge);
+
+#[derive(Clone, Copy)]
+enum Operation {
+    Hash,
+    Verify,
+}
+
+impl PasswordHasher {
+    /// Fails where the parameters or the pepper are none that argon2 takes.
+    pub fn new(settings: &PasswordSettings, metrics: &Metrics) -> Result<Self, HashError> {
+        let params = settings.params().map_err(|error| HashError::Failed(error.into()))?;
+        let cores = || available_parallelism().map_or(1, usize::from);
+        let turns = settings.max_concurrent.unwrap_or_else(cores);
+        let shared = Shared {
+            params,
+            pepper: settings.pepper.clone(),
+            turns: Arc::new(Semaphore::new(turns)),
+            places: Arc::new(Semaphore::new(turns.saturating_add(settings.queue))),
+            metrics: metrics.clone(),
+        };
+        shared.argon2().map_err(HashError::Failed)?;
+        // An alert on its rate must see the first refusal, so the series begin at 0.
+        for operation in [Operation::Hash, Operation::Verify] {
+            metrics.password_hash_rejected.with_label_values(&[operation.name()]);
+        }
+        Ok(Self(Arc::new(shared)))
+    }
+
+    /// A PHC string with a new random salt.
+    pub async fn hash(&self, password: Secret) -> Result<String, HashError> {
+        self.run(Operation::Hash, move |shared| shared.hash(&password)).await
+    }
+
+    /// Compares with a stored PHC string. `None`, for an unknown account, costs the same and is wrong.
+    pub async fn verify(
+        &self,
+        password: Secret,
+        stored: Option<&str>,
+    ) -> Result<Verdict, HashError> {
+        let stored = stored.map(str::to_owned);
+        let verdict = move |shared: &Shared| match &stored {
+            Some(stored) => shared.verify(&password, stored),
+            // Hashing is all the work of a verification, with the parameters that hashes have now.
+            None => shared.hash(&password).map(|_| Verdict::Wrong),
+        };
+        self.run(Operation::Verify, verdict).await
+    }
+
+    /// Waits for a turn and works on a thread that may block.
+    async fn run<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        work: impl FnOnce(&Shared) -> Result<T, HashError> + Send + 'static,
+    ) -> Result<T, HashError> {
+        let turn = self.turn(operation).await?;
+        let shared = Arc::clone(&self.0);
+        let span = operation.span();
+        let dispatch = dispatcher::get_default(Dispatch::clone);
+        let timed = move || {
+            // A span that ends lets go of its parent through the subscriber of the thread that it ends
+            // on: without one here, the request's span would never end.
+            dispatcher::with_default(&dispatch, move || {
+                let (_turn, _entered) = (turn, span.entered());
+                shared.timed(operation, work)
+            })
+        };
+        spawn_blocking(timed).await.map_err(HashError::Interrupted)?
+    }
+
+    async fn turn(&self, operation: Operation) -> Result<Turn, HashError> {
+        let Shared { turns, places, metrics, .. } = &*self.0;
+        let place = Arc::clone(places).try_acquire_owned().map_err(|_| {
+            metrics.password_hash_rejected.with_label_values(&[operation.name()]).inc();
+            HashError::Overloaded
+        })?;
+        let turn = match Arc::clone(turns).try_acquire_owned() {
+            Err(TryAcquireError::NoPermits) => {
+                let _waiting = Waiting::new(&metrics.password_hash_queue);
+                Arc::clone(turns).acquire_owned().await.map_err(|_| HashError::Overloaded)?
+            }
+            free => free.map_err(|_| HashError::Overloaded)?,
+        };
+        Ok(Turn { _place: place, _turn: turn })
+    }
+}
+
+impl Shared {
+    fn timed<T>(
+        &self,
+        operation: Operation,
+        work: impl FnOnce(&Self) -> Result<T, HashError>,
+    ) -> Result<T, HashError> {
+        let started = Instant::now();
+        let result = work(self);
+        let duration = self.metrics.password_hash_duration.with_label_values(&[operation.name()]);
+        let elapsed = started.elapsed().as_secs_f64();
+        duration.observe(elapsed);
+        debug!(operation = operation.name(), duration_ms = elapsed * 1000.0, "password hash");
+        if result.is_err() {
+            Span::current().record("otel.status_code", "ERROR");
+        }
+        result
+    }
+
+    fn hash(&self, password: &Secret) -> Result<String, HashError> {
+        let argon2 = self.argon2().map_err(HashError::Failed)?;
+        let hash: PasswordHash =
+            argon2.hash_password(password.expose().as_bytes()).map_err(HashError::Failed)?;
+        Ok(hash.to_string())
+    }
+
+    fn verify(&self, password: &Secret, stored: &str) -> Result<Verdict, HashError> {
+        let stored =
+            PasswordHash::new(stored).map_err(|error| HashError::Malformed(error.into()))?;
+        let params = Params::try_from(&stored).map_err(HashError::Malformed)?;
+        self.limit_cost(&params)?;
+        let argon2 = self.argon2().map_err(HashError::Failed)?;
+        match argon2.verify_password(password.expose().as_bytes(), &stored) {
+            Ok(()) if self.is_current(&stored, &params) => Ok(Verdict::Right),
+            Ok(()) => Ok(Verdict::RightButOutdated),
+            Err(password_hash::Error::PasswordInvalid) => Ok(Verdict::Wrong),
+            Err(error) => Err(HashError::Malformed(error)),
+        }
+    }
+
+    fn argon2(&self) -> Result<Argon2<'_>, password_hash::Error> {
+        let (algorithm, version) = (Algorithm::Argon2id, Version::V0x13);
+        let params = self.params.clone();
+        match &self.pepper {
+            None => Ok(Argon2::new(algorithm, version, params)),
+            Some(pepper) => {
+                let pepper = pepper.expose().as_bytes();
+                Ok(Argon2::new_with_secret(pepper, algorithm, version, params)?)
+            }
+        }
+    }
+
+    fn limit_cost(&self, stored: &Params) -> Result<(), HashError> {
+        let live = &self.params;
+        let sane = stored.m_cost() <= live.m_cost().max(MAX_STORED_MEMORY_KIB)
+            && stored.t_cost() <= live.t_cost().max(MAX_STORED_ITERATIONS)
+            && stored.p_cost() <= live.p_cost().max(MAX_STORED_PARALLELISM);
+        if sane { Ok(()) } else { Err(HashError::TooCostly) }
+    }
+
+    fn is_current(&self, stored: &PasswordHash, params: &Params) -> bool {
+        let live = &self.params;
+        stored.algorithm == Algorithm::Argon2id.ident()
+            && stored.version == Some(Version::V0x13.into())
+            && (params.m_cost(), params.t_cost(), params.p_cost())
+                == (live.m_cost(), live.t_cost(), live.p_cost())
+    }
+}
+
+impl<'a> Waiting<'a> {
+    fn new(queue: &'a IntGauge) -> Self {
+        queue.inc();
+        Self(queue)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Operation {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Hash => "hash",
+            Self::Verify => "verify",
+        }
+    }
+
+    fn span(self) -> Span {
+        match self {
+            Self::Hash => info_span!("password hash", otel.status_code = Empty),
+            Self::Verify => info_span!("password verify", otel.status_code = Empty),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
