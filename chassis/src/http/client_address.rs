@@ -1,0 +1,219 @@
+//! Who is calling: the client's address, scheme and host behind proxies that are trusted by name.
+//!
+//! Limits, logs and spans all ask here, so that they agree. A header that a stranger can write is
+//! never believed: entries count from the right, as far as they were added by a trusted proxy.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use ipnet::IpNet;
+use poem::Request;
+use poem::http::{HeaderMap, header, uri::Scheme};
+
+/// An IPv6 customer owns at least a /64, so single addresses in it are no different clients.
+const IPV6_CLIENT_BITS: u32 = 64;
+
+/// The client as far as it can be known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// The nearest address that is not a trusted proxy's; none on a listener without addresses.
+    pub address: Option<IpAddr>,
+    /// The other end of the connection.
+    pub peer: Option<SocketAddr>,
+    /// `https` over TLS or behind a trusted proxy that says so.
+    pub https: bool,
+}
+
+/// What one client's budget is counted under.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ClientKey(Option<IpAddr>);
+
+/// Resolves clients for a set of trusted proxies.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    trusted: Vec<IpNet>,
+}
+
+impl Client {
+    /// The key of the client's budget: its IPv4 address or its IPv6 /64.
+    pub fn key(&self) -> ClientKey {
+        ClientKey(self.address.map(|address| match address {
+            IpAddr::V4(_) => address,
+            IpAddr::V6(v6) => {
+                let network = v6.to_bits() >> (128 - IPV6_CLIENT_BITS) << (128 - IPV6_CLIENT_BITS);
+                IpAddr::V6(Ipv6Addr::from_bits(network))
+            }
+        }))
+    }
+
+    /// The scheme that the client used.
+    pub fn scheme(&self) -> &'static str {
+        if self.https { "https" } else { "http" }
+    }
+}
+
+impl Clients {
+    /// Believes what proxies in these networks say.
+    pub fn new(trusted: Vec<IpNet>) -> Self {
+        Self { trusted }
+    }
+
+    /// The client of a request.
+    pub fn resolve(&self, request: &Request) -> Client {
+        let peer = request.remote_addr().as_socket_addr().copied();
+        let tls = *request.scheme() == Scheme::HTTPS;
+        self.resolve_from(peer, tls, request.headers())
+    }
+
+    fn resolve_from(&self, peer: Option<SocketAddr>, tls: bool, headers: &HeaderMap) -> Client {
+        let direct = peer.map(|peer| peer.ip().to_canonical());
+        if !direct.is_some_and(|address| self.trusts(address)) {
+            return Client { address: direct, peer, https: tls };
+        }
+        let listed = self.nearest_stranger(direct, &x_forwarded_for(headers));
+        let forwarded = self.nearest_stranger(direct, &forwarded(headers, "for"));
+        // A proxy writes one of the two and passes the other on as the client sent it: when they
+        // disagree, one of them is a lie.
+        let address = match (listed, forwarded) {
+            (Some(one), Some(other)) if one != other => direct,
+            (one, other) => one.or(other).or(direct),
+        };
+        Client { address, peer, https: tls || says_https(headers) }
+    }
+
+    /// The first address from the right that no trusted proxy has; `None` without entries.
+    fn nearest_stranger(&self, direct: Option<IpAddr>, entries: &[String]) -> Option<IpAddr> {
+        let mut nearest = None;
+        for entry in entries.iter().rev() {
+            // What stands left of an entry that is no address (`unknown`, `_hidden`) is hearsay.
+            let Some(address) = address(entry) else {
+                return nearest.or(direct);
+            };
+            nearest = Some(address);
+            if !self.trusts(address) {
+                break;
+            }
+        }
+        nearest
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(&address))
+    }
+}
+
+fn x_forwarded_for(headers: &HeaderMap) -> Vec<String> {
+    elements(headers, "x-forwarded-for").map(str::to_owned).collect()
+}
+
+/// The values of one parameter of `Forwarded` (RFC 7239, section 4), in order.
+fn forwarded(headers: &HeaderMap, name: &str) -> Vec<String> {
+    let value = |element: &str| {
+        element.split(';').find_map(|pair| {
+            let (key, value) = pair.split_once('=')?;
+            let same = key.trim().eq_ignore_ascii_case(name);
+            same.then(|| value.trim().trim_matches('"').to_owned())
+        })
+    };
+    elements(headers, header::FORWARDED.as_str()).filter_map(value).collect()
+}
+
+fn elements<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(name).iter();
+    // A line with bytes that no proxy writes is one entry that says nothing, not one that is absent.
+    lines
+        .map(|line| line.to_str().unwrap_or("unknown"))
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+}
+
+/// The nearest proxy's word counts, and it wrote the last entry.
+fn says_https(headers: &HeaderMap) -> bool {
+    let listed = elements(headers, "x-forwarded-proto").last().map(str::to_owned);
+    let forwarded = forwarded(headers, "proto").pop();
+    let https = |scheme: String| scheme.eq_ignore_ascii_case("https");
+    match (listed, forwarded) {
+        (Some(one), Some(other)) => https(one) && https(other),
+        (one, other) => one.or(other).is_some_and(https),
+    }
+}
+
+/// An address with or without brackets and port: `192.0.2.1`, `192.0.2.1:80`, `[2001:db8::1]:80`.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let plain = bare.parse().ok();
+    let address = plain.or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()))?;
+    Some(address.to_canonical())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn client(peer: &str, headers: &[(&'static str, &str)]) -> Client {
+        let clients =
+            Clients::new(vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]);
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().unwrap());
+        }
+        clients.resolve_from(Some(peer.parse().unwrap()), false, &map)
+    }
+
+    fn seen(peer: &str, headers: &[(&'static str, &str)]) -> String {
+        client(peer, headers).address.unwrap().to_string()
+    }
+
+    #[test]
+    fn a_stranger_cannot_choose_its_address() {
+        assert_eq!(seen("192.0.2.7:1", &[("x-forwarded-for", "1.1.1.1")]), "192.0.2.7");
+        assert_eq!(seen("192.0.2.7:1", &[("forwarded", "for=1.1.1.1;proto=https")]), "192.0.2.7");
+        assert!(!client("192.0.2.7:1", &[("x-forwarded-proto", "https")]).https);
+    }
+
+    #[test]
+    fn entries_count_from_the_right_as_far_as_proxies_are_trusted() {
+        let chain = ("x-forwarded-for", "6.6.6.6, 192.0.2.7, 10.1.1.1");
+        assert_eq!(seen("10.0.0.1:1", &[chain]), "192.0.2.7");
+        assert_eq!(
+            seen("10.0.0.1:1", &[("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "192.0.2.7")]),
+            "192.0.2.7"
+        );
+        assert_eq!(
+            seen("10.0.0.1:1", &[("forwarded", "for=6.6.6.6, for=\"[2001:db8::1]:443\"")]),
+            "2001:db8::1"
+        );
+        assert_eq!(seen("10.0.0.1:1", &[]), "10.0.0.1");
+        assert_eq!(seen("10.0.0.1:1", &[("x-forwarded-for", "10.2.2.2, 10.1.1.1")]), "10.2.2.2");
+    }
+
+    #[test]
+    fn what_stands_left_of_an_unknown_entry_is_not_believed() {
+        assert_eq!(
+            seen("10.0.0.1:1", &[("x-forwarded-for", "6.6.6.6, unknown, 10.1.1.1")]),
+            "10.1.1.1"
+        );
+        assert_eq!(seen("10.0.0.1:1", &[("x-forwarded-for", "6.6.6.6, unknown")]), "10.0.0.1");
+    }
+
+    #[test]
+    fn two_headers_that_disagree_are_both_ignored() {
+        let both = [("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=192.0.2.7")];
+        assert_eq!(seen("10.0.0.1:1", &both), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_trusted_proxy_may_say_https() {
+        assert!(client("10.0.0.1:1", &[("x-forwarded-proto", "https")]).https);
+        assert!(client("10.0.0.1:1", &[("forwarded", "for=1.1.1.1;Proto=HTTPS")]).https);
+        assert!(!client("10.0.0.1:1", &[("x-forwarded-proto", "https, http")]).https);
+    }
+
+    #[test]
+    fn ipv6_clients_are_counted_by_their_64_bit_network() {
+        let one = client("[2001:db8:1:2:3::1]:1", &[]).key();
+        assert_eq!(one, client("[2001:db8:1:2:ffff::9]:1", &[]).key());
+        assert_ne!(one, client("[2001:db8:1:3::1]:1", &[]).key());
+        assert_eq!(client("[::ffff:192.0.2.7]:1", &[]).key(), client("192.0.2.7:9", &[]).key());
+    }
+}

@@ -1,0 +1,222 @@
+//! Entity tags and the preconditions that name them (RFC 9110, sections 8.8.3 and 13.1).
+//!
+//! A tag is the version of a row, so that a precondition can be checked where the row is written.
+
+use poem::http::{HeaderName, HeaderValue, header};
+use poem::{Request, RequestBody, Result};
+use poem_openapi::registry::{MetaParamIn, MetaSchema, MetaSchemaRef};
+use poem_openapi::types::ToHeader;
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+
+use crate::problem::{Problem, ProblemType};
+use crate::schema_type;
+
+/// More tags than a client has seen of one resource are not a precondition but an attack.
+const TAGS_MAX: usize = 32;
+
+/// The strong entity tag of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ETag(pub i64);
+
+/// `If-Match`: the request counts only for these versions. Weak tags match none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IfMatch(Condition);
+
+/// `If-None-Match`: the caller has these versions already. Weak tags match like strong ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IfNoneMatch(Condition);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Condition {
+    Absent,
+    Any,
+    Listed(Vec<Tag>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Tag {
+    weak: bool,
+    opaque: Vec<u8>,
+}
+
+impl IfMatch {
+    /// The versions that the request may change; `None` when any will do.
+    pub fn versions(&self) -> Option<Vec<i64>> {
+        match &self.0 {
+            Condition::Absent | Condition::Any => None,
+            Condition::Listed(tags) => {
+                let strong = tags.iter().filter(|tag| !tag.weak);
+                Some(strong.filter_map(Tag::version).collect())
+            }
+        }
+    }
+}
+
+impl IfNoneMatch {
+    /// Whether the caller has this version.
+    pub fn has(&self, version: i64) -> bool {
+        match &self.0 {
+            Condition::Absent => false,
+            Condition::Any => true,
+            Condition::Listed(tags) => tags.iter().any(|tag| tag.version() == Some(version)),
+        }
+    }
+}
+
+impl Tag {
+    fn version(&self) -> Option<i64> {
+        let text = std::str::from_utf8(&self.opaque).ok()?;
+        let version: i64 = text.parse().ok()?;
+        // Tags are opaque: `"07"` is another tag than `"7"`.
+        (version.to_string() == text).then_some(version)
+    }
+}
+
+schema_type!(
+    ETag,
+    "string_etag",
+    MetaSchema { example: Some("\"7\"".into()), ..MetaSchema::new("string") }
+);
+
+impl ToHeader for ETag {
+    fn to_header(&self) -> Option<HeaderValue> {
+        HeaderValue::try_from(format!("\"{}\"", self.0)).ok()
+    }
+}
+
+/// poem-openapi's own `Header` drops values that are not ASCII, and with them the precondition.
+macro_rules! condition_header {
+    ($name:ident, $header:expr) => {
+        impl<'a> ApiExtractor<'a> for $name {
+            const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
+            type ParamType = ();
+            type ParamRawType = ();
+
+            fn param_in() -> Option<MetaParamIn> {
+                Some(MetaParamIn::Header)
+            }
+
+            fn param_schema_ref() -> Option<MetaSchemaRef> {
+                Some(MetaSchemaRef::Inline(Box::new(MetaSchema::new("string"))))
+            }
+
+            async fn from_request(
+                request: &'a Request,
+                _: &mut RequestBody,
+                _: ExtractParamOptions<()>,
+            ) -> Result<Self> {
+                Ok(Self(condition(request, &$header)?))
+            }
+        }
+    };
+}
+
+condition_header!(IfMatch, header::IF_MATCH);
+condition_header!(IfNoneMatch, header::IF_NONE_MATCH);
+
+fn condition(request: &Request, name: &HeaderName) -> Result<Condition, Problem> {
+    let lines: Vec<&[u8]> =
+        request.headers().get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    parse(&lines).ok_or_else(|| {
+        Problem::new(&ProblemType::BAD_REQUEST).detail(format!(
+            "the header {name} must be * or a list of at most {TAGS_MAX} entity tags, such as \"7\""
+        ))
+    })
+}
+
+/// Several lines of a header are one list (RFC 9110, section 5.3).
+fn parse(lines: &[&[u8]]) -> Option<Condition> {
+    match lines {
+        [] => return Some(Condition::Absent),
+        [line] if line.trim_ascii() == b"*" => return Some(Condition::Any),
+        _ => {}
+    }
+    let mut tags = Vec::new();
+    for line in lines {
+        parse_list(line, &mut tags)?;
+    }
+    (1..=TAGS_MAX).contains(&tags.len()).then_some(Condition::Listed(tags))
+}
+
+fn parse_list(line: &[u8], tags: &mut Vec<Tag>) -> Option<()> {
+    let mut rest = line.trim_ascii();
+    while !rest.is_empty() {
+        // Empty elements are allowed, RFC 9110, section 5.6.1.2.
+        if let Some(after) = rest.strip_prefix(b",") {
+            rest = after.trim_ascii_start();
+            continue;
+        }
+        let (tag, after) = parse_tag(rest)?;
+        tags.push(tag);
+        rest = after.trim_ascii_start();
+        if !rest.is_empty() && !rest.starts_with(b",") {
+            return None;
+        }
+    }
+    Some(())
+}
+
+fn parse_tag(text: &[u8]) -> Option<(Tag, &[u8])> {
+    let strong = text.strip_prefix(b"W/");
+    let inner = strong.unwrap_or(text).strip_prefix(b"\"")?;
+    let end = inner.iter().position(|&c| c == b'"')?;
+    let (opaque, after) = inner.split_at(end);
+    // etagc of RFC 9110, section 8.8.3: what is visible, and what is not ASCII.
+    if opaque.iter().any(|&c| c <= b' ' || c == 0x7F) {
+        return None;
+    }
+    let tag = Tag { weak: strong.is_some(), opaque: opaque.to_vec() };
+    Some((tag, &after[1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn if_match_compares_strongly() {
+        assert_eq!(if_match(&["\"7\""]).versions(), Some(vec![7]));
+        assert_eq!(if_match(&["\"6\", W/\"7\" ,, \"x,y\"", "\"8\""]).versions(), Some(vec![6, 8]));
+        assert_eq!(if_match(&["W/\"7\""]).versions(), Some(vec![]));
+        assert_eq!(if_match(&["\"07\", \"+7\", \"\u{e9}\""]).versions(), Some(vec![]));
+    }
+
+    #[test]
+    fn without_tags_any_version_will_do() {
+        assert_eq!(if_match(&[]).versions(), None);
+        assert_eq!(if_match(&[" * "]).versions(), None);
+    }
+
+    #[test]
+    fn if_none_match_compares_weakly() {
+        let header = |lines: &[&str]| IfNoneMatch(parsed(lines).unwrap());
+        assert!(header(&["\"6\", W/\"7\""]).has(7));
+        assert!(header(&["*"]).has(7));
+        assert!(!header(&["\"6\""]).has(7));
+        assert!(!header(&[]).has(7));
+    }
+
+    #[test]
+    fn what_is_not_a_list_of_tags_is_refused() {
+        let many = vec!["\"1\""; TAGS_MAX + 1].join(",");
+        for line in ["", ",", "7", "\"7", "\"7\" \"8\"", "w/\"7\"", "*, \"7\"", "\"a b\"", &many] {
+            assert_eq!(parsed(&[line]), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_tag_is_the_quoted_version() {
+        assert_eq!(ETag(7).to_header().unwrap(), "\"7\"");
+    }
+
+    fn if_match(lines: &[&str]) -> IfMatch {
+        IfMatch(parsed(lines).unwrap())
+    }
+
+    fn parsed(lines: &[&str]) -> Option<Condition> {
+        let lines: Vec<&[u8]> = lines.iter().map(|line| line.as_bytes()).collect();
+        parse(&lines)
+    }
+}

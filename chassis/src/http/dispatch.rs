@@ -1,0 +1,103 @@
+//! The innermost layer: hands a request to what answers it, or says why nothing does.
+//!
+//! OPTIONS, 404, 405 with `Allow`, 406 and encoded bodies are the same for every route, so they are
+//! settled here from the table of routes. poem sends 405 without `Allow` and knows no OPTIONS.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use percent_encoding::percent_decode_str;
+use poem::endpoint::BoxEndpoint;
+use poem::http::uri::PathAndQuery;
+use poem::http::{HeaderValue, Method, StatusCode, Uri, Version, header};
+use poem::{Endpoint, Request, Response, Result};
+
+use super::exchange::Exchange;
+use super::negotiate::accepts_any;
+use super::routes::{Route, without_slash};
+use crate::problem::{Problem, ProblemType};
+
+/// Pages by template, and the API for every other route of the table.
+pub(super) struct Dispatch {
+    /// Answers every route of the `OpenAPI` document.
+    pub api: BoxEndpoint<'static>,
+    /// Answers the routes beside it.
+    pub pages: HashMap<Arc<str>, BoxEndpoint<'static>>,
+}
+
+impl Endpoint for Dispatch {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> Result<Response> {
+        let exchange = Exchange::of(&request);
+        let Some(route) = exchange.as_ref().and_then(|exchange| exchange.route.as_ref()) else {
+            return Err(Problem::new(&ProblemType::NOT_FOUND).into());
+        };
+        if request.method() == Method::OPTIONS && !route.allows(&Method::OPTIONS) {
+            return Ok(options(route));
+        }
+        check(route, &request)?;
+        trim_slash(&mut request);
+        // Its content is left out further up.
+        if request.method() == Method::HEAD {
+            request.set_method(Method::GET);
+        }
+        let endpoint = self.pages.get(route.template()).unwrap_or(&self.api);
+        endpoint.call(request).await
+    }
+}
+
+fn check(route: &Route, request: &Request) -> Result<(), Problem> {
+    // RFC 9112, section 3.2: without one, or with two, proxies and servers may see different sites.
+    if request.version() == Version::HTTP_11
+        && request.headers().get_all(header::HOST).iter().count() != 1
+    {
+        let problem = Problem::new(&ProblemType::BAD_REQUEST);
+        return Err(problem.detail("the request must have one Host header"));
+    }
+    if !route.allows(request.method()) {
+        let problem = Problem::new(&ProblemType::METHOD_NOT_ALLOWED);
+        return Err(problem.header(header::ALLOW, route.allow().clone()));
+    }
+    if !accepts_any(request.headers(), route.produces(request.method())) {
+        let produced = route.produces(request.method()).join(", ");
+        return Err(Problem::new(&ProblemType::NOT_ACCEPTABLE)
+            .detail(format!("the answer can be had as {produced}")));
+    }
+    // poem drops such parameters, and then misses them.
+    if percent_decode_str(request.uri().path()).decode_utf8().is_err() {
+        return Err(Problem::new(&ProblemType::BAD_REQUEST).detail("the path is not valid UTF-8"));
+    }
+    // Decoding would let a small body grow without bound; nobody needs it for JSON of this size.
+    let encoding = request.header(header::CONTENT_ENCODING).unwrap_or("identity");
+    if route.takes_body(request.method()) && !encoding.eq_ignore_ascii_case("identity") {
+        let problem = Problem::new(&ProblemType::UNSUPPORTED_MEDIA_TYPE)
+            .detail("bodies must not be compressed");
+        return Err(problem.header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")));
+    }
+    Ok(())
+}
+
+fn options(route: &Route) -> Response {
+    let response = Response::builder().status(StatusCode::NO_CONTENT);
+    response.header(header::ALLOW, route.allow().clone()).finish()
+}
+
+/// poem knows its routes without the slash at the end.
+fn trim_slash(request: &mut Request) {
+    let path = request.uri().path();
+    let trimmed = without_slash(path);
+    if trimmed.len() == path.len() {
+        return;
+    }
+    let target = match request.uri().query() {
+        Some(query) => format!("{trimmed}?{query}"),
+        None => trimmed.to_owned(),
+    };
+    if let Ok(target) = target.parse::<PathAndQuery>() {
+        let mut parts = request.uri().clone().into_parts();
+        parts.path_and_query = Some(target);
+        // The parts came from a valid URI; only its path has become shorter.
+        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+    }
+}

@@ -1,0 +1,107 @@
+//! The `server` section: how requests are taken in and bounded. The listener reads it as well.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use ipnet::IpNet;
+use poem::http::{HeaderValue, Uri};
+
+use crate::settings::{Environment, Report};
+
+crate::settings! {
+    /// The public listener and the limits of a request.
+    pub struct ServerSettings {
+        /// Address of the public listener; port 0 picks a free one.
+        pub addr: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)),
+        /// Base of `Location` and `Link`; without it they are relative.
+        pub public_url: Option<String> = None,
+        /// A whole request may take this long; then it is answered 503.
+        pub request_timeout: Duration = Duration::from_secs(10),
+        /// The headers of a request may take this long; idle connections close after it too.
+        pub header_read_timeout: Duration = Duration::from_secs(10),
+        /// Largest request body, counted while it is read.
+        pub body_limit: ByteSize = ByteSize::mib(1),
+        /// Requests beyond it are answered 503 at once.
+        pub max_in_flight: usize = 1024,
+        /// Connections beyond it wait in the listener's queue.
+        pub max_connections: usize = 10_000,
+        /// Proxies whose `X-Forwarded-For` and `Forwarded` entries are believed, from the right.
+        pub trusted_proxies: Vec<IpNet> = Vec::new(),
+        /// Origins that browsers may call from; each exact, such as `https://app.example.com`.
+        pub cors_allowed_origins: Vec<String> = Vec::new(),
+        /// Time between "not ready" and closing the listener.
+        pub drain_delay: Duration = Duration::ZERO,
+        /// Requests in flight get this long to finish at shutdown.
+        pub drain_timeout: Duration = Duration::from_secs(20),
+    }
+}
+
+impl ServerSettings {
+    /// Reports values that cannot work, alone or together with the environment.
+    pub fn check(&self, environment: Environment, report: &mut Report) {
+        if environment == Environment::Development && !self.addr.ip().is_loopback() {
+            report.reject(
+                "server.addr",
+                "a loopback address in development; set environment = \"production\" to listen elsewhere",
+            );
+        }
+        for (key, value) in [
+            ("server.max_in_flight", self.max_in_flight),
+            ("server.max_connections", self.max_connections),
+        ] {
+            if value == 0 {
+                report.reject(key, "at least 1");
+            }
+        }
+        for (key, value) in [
+            ("server.request_timeout", self.request_timeout),
+            ("server.header_read_timeout", self.header_read_timeout),
+        ] {
+            if value.is_zero() {
+                report.reject(key, "longer than nothing");
+            }
+        }
+        if self.body_limit.as_u64() == 0 {
+            report.reject("server.body_limit", "at least 1 byte");
+        }
+        if let Some(url) = &self.public_url
+            && !is_base_url(url)
+        {
+            report.reject(
+                "server.public_url",
+                "an http or https URL without query, such as \"https://users.example.com\"",
+            );
+        }
+        if !self.cors_allowed_origins.iter().all(|origin| is_origin(origin)) {
+            report.reject(
+                "server.cors_allowed_origins",
+                "exact origins: scheme, host and port without a path, such as \"https://app.example.com\"",
+            );
+        }
+    }
+}
+
+fn is_base_url(text: &str) -> bool {
+    let Ok(uri) = text.parse::<Uri>() else {
+        return false;
+    };
+    matches!(uri.scheme_str(), Some("http" | "https"))
+        && uri.query().is_none()
+        && !text.contains('#')
+}
+
+/// RFC 6454: what a browser sends in `Origin`, which never ends in a slash.
+fn is_origin(text: &str) -> bool {
+    let Ok(uri) = text.parse::<Uri>() else {
+        return false;
+    };
+    let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
+    let host = uri.host().is_some_and(|host| !host.is_empty() && host == host.to_ascii_lowercase());
+    scheme
+        && host
+        && !text.ends_with('/')
+        && uri.path() == "/"
+        && uri.query().is_none()
+        && HeaderValue::from_str(text).is_ok()
+}
