@@ -1,0 +1,162 @@
+//! The listener: an accept loop over hyper, and the orderly end of its connections.
+//!
+//! poem's own `Server` gives hyper no timer, so slow senders hold their connections for ever; it
+//! caps nothing and spins when file descriptors run out. TLS belongs between accepting and sniffing.
+
+mod connections;
+mod refusals;
+mod sniff;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use poem::endpoint::BoxEndpoint;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tracing::instrument::WithSubscriber;
+
+use self::connections::Connections;
+use crate::http::settings::ServerSettings;
+use crate::lifecycle::Outcome;
+use crate::telemetry::Telemetry;
+
+/// After an accept that failed for want of file descriptors, long enough for one to come free.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Clients that keep connections busy get this long to hear `Connection: close`, before connections
+/// that seem idle are closed: a request may just be on its way on one of them.
+const LINGER: Duration = Duration::from_millis(250);
+/// How often the end of lingering is looked for; nobody notices ten milliseconds at shutdown.
+const LINGER_STEP: Duration = Duration::from_millis(10);
+
+/// A bound listener that does not accept yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    header_read_timeout: Duration,
+    max_connections: usize,
+}
+
+/// The address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}")]
+pub struct BindError {
+    address: SocketAddr,
+    #[source]
+    source: io::Error,
+}
+
+/// A listener at work.
+pub struct Running {
+    address: SocketAddr,
+    connections: Arc<Connections>,
+}
+
+impl Server {
+    /// Binds the address; connections wait in its queue until [`Server::serve`].
+    pub async fn bind(address: SocketAddr, settings: &ServerSettings) -> Result<Self, BindError> {
+        let error = |source| BindError { address, source };
+        let listener = TcpListener::bind(address).await.map_err(error)?;
+        Ok(Self {
+            address: listener.local_addr().map_err(error)?,
+            listener,
+            header_read_timeout: settings.header_read_timeout,
+            max_connections: settings.max_connections.min(Semaphore::MAX_PERMITS),
+        })
+    }
+
+    /// Where it listens, with the port that was picked.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts connections and answers their requests until [`Running::stop`].
+    pub fn serve(self, endpoint: BoxEndpoint<'static>, telemetry: &Telemetry) -> Running {
+        let metrics = telemetry.metrics().clone();
+        let connections = Arc::new(Connections::new(endpoint, self.header_read_timeout, metrics));
+        let accept = accept(self.listener, self.max_connections, connections.clone());
+        connections.tasks.spawn(accept.with_subscriber(telemetry.dispatch()));
+        Running { address: self.address, connections }
+    }
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// From now on every answer tells its client to close the connection.
+    pub fn announce_end(&self) {
+        self.connections.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Closes the listener, lets requests in flight finish within `timeout`, then cuts off the rest.
+    pub async fn stop(self, timeout: Duration) -> Outcome {
+        self.announce_end();
+        self.connections.closed.cancel();
+        self.connections.tasks.close();
+        let drained = tokio::time::timeout(timeout, self.drain()).await;
+        let unanswered = self.connections.in_flight.load(Ordering::Relaxed);
+        self.connections.cut.cancel();
+        self.connections.tasks.wait().await;
+        match drained {
+            Err(_) if unanswered > 0 => Outcome::CutOff,
+            _ => Outcome::Complete,
+        }
+    }
+
+    async fn drain(&self) {
+        let tasks = &self.connections.tasks;
+        let mut lingered = Duration::ZERO;
+        while !tasks.is_empty() && lingered < LINGER {
+            tokio::time::sleep(LINGER_STEP).await;
+            lingered += LINGER_STEP;
+        }
+        self.connections.finish.cancel();
+        tasks.wait().await;
+    }
+}
+
+async fn accept(listener: TcpListener, max: usize, connections: Arc<Connections>) {
+    let tasks = &connections.tasks;
+    let places = Arc::new(Semaphore::new(max));
+    loop {
+        let next = async {
+            let place = places.clone().acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            biased;
+            () = connections.closed.cancelled() => break,
+            next = next => next,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let connection = connections.clone().connection(stream, peer);
+                tasks.spawn(async move { (connection.await, place) }.with_current_subscriber());
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    // What the kernel had completed before the listener closes was accepted as far as clients know.
+    let Ok(listener) = listener.into_std() else {
+        return;
+    };
+    while let Ok((stream, peer)) = already_accepted(&listener) {
+        tasks.spawn(connections.clone().connection(stream, peer).with_current_subscriber());
+    }
+}
+
+/// Asks the kernel itself: the runtime hears of new connections a moment later.
+fn already_accepted(listener: &StdListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, peer) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    Ok((TcpStream::from_std(stream)?, peer))
+}

@@ -1,0 +1,250 @@
+//! One connection: its protocol, its requests, and how it is told to end.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http_body_util::combinators::BoxBody;
+use hyper::body::{Bytes, Incoming};
+use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulConnection;
+use poem::endpoint::BoxEndpoint;
+use poem::http::uri::Scheme;
+use poem::http::{HeaderValue, Response, Version, header};
+use poem::web::{LocalAddr, RemoteAddr};
+use poem::{Addr, Endpoint};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_io_timeout::TimeoutWriter;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::instrument::WithSubscriber;
+
+use super::refusals::Refusals;
+use super::sniff::{HTTP2_PREFACE, sniff};
+use crate::telemetry::Metrics;
+
+/// A browser opens a handful; a hundred leaves room for proxies, and bounds what one connection costs.
+const HTTP2_MAX_STREAMS: u32 = 100;
+/// Streams that were reset before they were answered; more than a few are an attack (CVE-2023-44487).
+const HTTP2_MAX_RESET_STREAMS: usize = 20;
+
+/// A client that takes not one byte of its answer for so long holds memory for nothing.
+const WRITE_STALL: Duration = Duration::from_secs(30);
+
+/// What all connections of a listener share.
+pub(super) struct Connections {
+    endpoint: BoxEndpoint<'static>,
+    header_read_timeout: Duration,
+    metrics: Metrics,
+    /// The accept loop, each connection, and each stream of HTTP/2.
+    pub(super) tasks: TaskTracker,
+    /// No more are accepted.
+    pub(super) closed: CancellationToken,
+    /// Each ends with the request that it is at.
+    pub(super) finish: CancellationToken,
+    /// Each ends now.
+    pub(super) cut: CancellationToken,
+    pub(super) leaving: AtomicBool,
+    pub(super) in_flight: AtomicUsize,
+}
+
+/// Runs the streams of HTTP/2 connections, and keeps their log lines with the service.
+#[derive(Clone)]
+struct Tasks(TaskTracker);
+
+/// The streams of one HTTP/2 connection, of which hyper tells nothing. A client that answers pings and
+/// asks for nothing else would hold its place for ever.
+#[derive(Default)]
+struct Streams {
+    begun: AtomicUsize,
+    ended: AtomicUsize,
+}
+
+/// One stream, counted as ended when it is dropped.
+struct Stream(Arc<Streams>);
+
+/// Counts a request in flight for as long as it lives.
+struct InFlight<'a>(&'a Connections);
+
+impl Connections {
+    pub(super) fn new(
+        endpoint: BoxEndpoint<'static>,
+        header_read_timeout: Duration,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            endpoint,
+            header_read_timeout,
+            metrics,
+            tasks: TaskTracker::new(),
+            closed: CancellationToken::new(),
+            finish: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            leaving: AtomicBool::new(false),
+            in_flight: AtomicUsize::new(0),
+        }
+    }
+
+    /// Answers the requests of one connection until it ends.
+    pub(super) async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        self.metrics.server_connections.inc();
+        let local = stream.local_addr().ok();
+        // Answers are written whole; waiting for more to send would only delay them.
+        let _ = stream.set_nodelay(true);
+        self.clone().serve(stream, local, peer).await;
+        self.metrics.server_connections.dec();
+    }
+
+    /// Sniffs the protocol under the same time limit that headers have, then lets hyper speak it.
+    async fn serve(
+        self: Arc<Self>,
+        mut stream: TcpStream,
+        local: Option<SocketAddr>,
+        peer: SocketAddr,
+    ) {
+        let sniffed = tokio::select! {
+            biased;
+            sniffed = tokio::time::timeout(self.header_read_timeout, sniff(&mut stream)) => sniffed,
+            () = self.finish.cancelled() => return,
+        };
+        let Ok(Ok(start)) = sniffed else { return };
+        let http2 = start == HTTP2_PREFACE;
+        let (reader, writer) = stream.into_split();
+        let mut writer = TimeoutWriter::new(writer);
+        writer.set_timeout(Some(WRITE_STALL));
+        let writer = Box::pin(writer);
+        let reader = io::Cursor::new(start).chain(reader);
+        if http2 {
+            self.http2(tokio::io::join(reader, writer), local, peer).await;
+        } else {
+            let writer = Refusals::new(writer, peer.ip(), self.metrics.clone());
+            self.http1(tokio::io::join(reader, writer), local, peer).await;
+        }
+    }
+
+    async fn http1(
+        self: Arc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        local: Option<SocketAddr>,
+        peer: SocketAddr,
+    ) {
+        let service = service_fn(|request| self.clone().answer(request, local, peer));
+        let mut builder = http1::Builder::new();
+        // hyper's limit for headers ends idle connections as well.
+        builder.timer(TokioTimer::new()).header_read_timeout(self.header_read_timeout);
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        self.run(connection, std::future::pending()).await;
+    }
+
+    async fn http2(
+        self: Arc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        local: Option<SocketAddr>,
+        peer: SocketAddr,
+    ) {
+        let streams = Arc::new(Streams::default());
+        let service = service_fn(|request| {
+            let stream = streams.begin();
+            let answer = self.clone().answer(request, local, peer);
+            async move { (answer.await, stream).0 }
+        });
+        let mut builder = http2::Builder::new(Tasks(self.tasks.clone()));
+        builder.timer(TokioTimer::new());
+        builder.max_concurrent_streams(HTTP2_MAX_STREAMS);
+        builder.max_pending_accept_reset_streams(HTTP2_MAX_RESET_STREAMS);
+        // A peer that does not even answer pings is gone.
+        builder
+            .keep_alive_interval(self.header_read_timeout)
+            .keep_alive_timeout(self.header_read_timeout);
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        self.run(connection, streams.idle_for(self.header_read_timeout)).await;
+    }
+
+    async fn run<C: GracefulConnection>(&self, connection: C, idle: impl Future<Output = ()>) {
+        let mut connection = pin!(connection);
+        // A connection ends in many ways that are no fault of ours; requests tell their own story.
+        // It comes first: a request that has arrived is begun before the end is thought of.
+        tokio::select! {
+            biased;
+            _ = connection.as_mut() => return,
+            () = self.cut.cancelled() => return,
+            () = self.finish.cancelled() => connection.as_mut().graceful_shutdown(),
+            () = idle => connection.as_mut().graceful_shutdown(),
+        }
+        tokio::select! {
+            _ = connection.as_mut() => {}
+            () = self.cut.cancelled() => {}
+        }
+    }
+
+    async fn answer(
+        self: Arc<Self>,
+        request: poem::http::Request<Incoming>,
+        local: Option<SocketAddr>,
+        peer: SocketAddr,
+    ) -> Result<Response<BoxBody<Bytes, io::Error>>, Infallible> {
+        let _in_flight = InFlight::start(&self);
+        let http2 = request.version() == Version::HTTP_2;
+        let local = LocalAddr(local.map_or_else(Addr::default, Addr::from));
+        let request = (request, local, RemoteAddr(peer.into()), Scheme::HTTP).into();
+        let mut response = self.endpoint.get_response(request).await;
+        if self.leaving.load(Ordering::Relaxed) && !http2 {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response.into())
+    }
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tasks {
+    fn execute(&self, future: F) {
+        // Dropped within the subscriber too: a request that is given up writes its line then.
+        let stream = async move { drop(future.await) };
+        self.0.spawn(stream.with_current_subscriber());
+    }
+}
+
+impl Streams {
+    fn begin(self: &Arc<Self>) -> Stream {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        Stream(self.clone())
+    }
+
+    /// Returns once no stream was open for so long, and before it has been twice as long.
+    async fn idle_for(&self, limit: Duration) {
+        loop {
+            let begun = self.begun.load(Ordering::Relaxed);
+            let idle = begun == self.ended.load(Ordering::Relaxed);
+            tokio::time::sleep(limit).await;
+            if idle && begun == self.begun.load(Ordering::Relaxed) {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl<'a> InFlight<'a> {
+    fn start(connections: &'a Connections) -> Self {
+        connections.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(connections)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
