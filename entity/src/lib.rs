@@ -1,0 +1,4 @@
+//! The tables as SeaORM entities, and nothing else: what they mean is the service's matter, how they come
+//! to be is in the migrations.
+
+pub mod user;

@@ -1,0 +1,11 @@
+//! The schema and the entity together, through the chassis' connection.
+//!
+//! SQLite by default. With `TEST_DATABASE_URL`, the URL of a database on a server, each test makes a
+//! database of its own beside it: `postgres://postgres@127.0.0.1/postgres`, `mysql://root@127.0.0.1/mysql`.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed assumption fails the test")]
+
+mod outage;
+mod schema;
+mod support;
+mod users;
