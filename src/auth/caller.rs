@@ -1,0 +1,239 @@
+//! The caller of a request: read from its bearer token, looked up, and asked what it may do.
+
+use belvedere_entity::user;
+use chassis::problem::{Problem, ProblemType};
+use chassis::telemetry::RequestScope;
+use poem::http::{HeaderValue, header};
+use poem::{Request, RequestBody, Result};
+use poem_openapi::registry::{MetaSecurityScheme, Registry};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use uuid::Uuid;
+
+use super::{AuthContext, AuthMode, Event, Registration};
+use crate::users::{UserError, store};
+
+/// The name of the security scheme in the `OpenAPI` document.
+const SCHEME: &str = "bearer";
+/// RFC 6750, section 3: no error code for a caller that sent no token.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
+const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+
+/// Whoever asks, known by a valid token of a user that exists.
+pub struct Caller {
+    context: AuthContext,
+    identity: Identity,
+}
+
+/// Whoever may create users: an administrator or, where registration is open, anyone.
+pub struct Registrar {
+    context: AuthContext,
+    caller: Option<Caller>,
+}
+
+enum Identity {
+    /// The user as it is at this moment.
+    User(Box<user::Model>),
+    /// Somebody unknown where `auth.mode` is `off`.
+    Operator,
+}
+
+impl Caller {
+    /// The user's row, unless the caller is nobody in particular.
+    pub fn row(&self) -> Option<&user::Model> {
+        match &self.identity {
+            Identity::User(row) => Some(row),
+            Identity::Operator => None,
+        }
+    }
+
+    /// The user's id.
+    pub fn id(&self) -> Option<Uuid> {
+        self.row().map(|row| row.id)
+    }
+
+    /// Whether the caller may see and change everyone.
+    pub fn is_admin(&self) -> bool {
+        self.row().is_none_or(|row| row.role == user::Role::Admin)
+    }
+
+    /// 403 for everyone else.
+    pub fn require_admin(&self) -> Result<(), Problem> {
+        if self.is_admin() {
+            return Ok(());
+        }
+        Err(self.forbidden(None))
+    }
+
+    /// The same 404 for everyone else as for a user that does not exist.
+    pub fn require_self_or_admin(&self, id: Uuid) -> Result<(), Problem> {
+        if self.is_admin() || self.id() == Some(id) {
+            return Ok(());
+        }
+        self.record(Event::AccessDenied, Some(id));
+        Err(UserError::NotFound.into())
+    }
+
+    /// The caller's row; 403 for an administrator, who sees that the user exists, 404 for others.
+    pub fn require_self(&self, id: Uuid) -> Result<&user::Model, Problem> {
+        self.require_self_or_admin(id)?;
+        match self.row() {
+            Some(row) if row.id == id => Ok(row),
+            _ => Err(self.forbidden(Some(id))),
+        }
+    }
+
+    /// Tells what the caller did.
+    pub fn record(&self, event: Event, target: Option<Uuid>) {
+        self.context.events().record(event, self.id(), target);
+    }
+
+    fn forbidden(&self, target: Option<Uuid>) -> Problem {
+        self.record(Event::AccessDenied, target);
+        Problem::new(&ProblemType::FORBIDDEN)
+    }
+
+    async fn of(request: &Request) -> Result<Self, Problem> {
+        let context = context(request)?;
+        let identity = match context.0.mode {
+            AuthMode::Off => Identity::Operator,
+            AuthMode::Local => Identity::User(Box::new(bearer(&context, request).await?)),
+        };
+        Ok(Self { context, identity })
+    }
+}
+
+impl Registrar {
+    /// Tells that the registrar created this user.
+    pub fn record_created(&self, target: Uuid) {
+        let actor = self.caller.as_ref().and_then(Caller::id);
+        self.context.events().record(Event::UserCreated, actor, Some(target));
+    }
+
+    async fn of(request: &Request) -> Result<Self, Problem> {
+        let context = context(request)?;
+        let caller = match context.0.registration {
+            Registration::Open => None,
+            Registration::Admin => {
+                let caller = Caller::of(request).await?;
+                caller.require_admin()?;
+                Some(caller)
+            }
+        };
+        Ok(Self { context, caller })
+    }
+}
+
+impl<'a> ApiExtractor<'a> for Caller {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        register(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![SCHEME]
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        Ok(Self::of(request).await?)
+    }
+}
+
+impl<'a> ApiExtractor<'a> for Registrar {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        register(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![SCHEME]
+    }
+
+    fn has_security_fallback() -> bool {
+        true
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        Ok(Self::of(request).await?)
+    }
+}
+
+/// 401 for a caller that shows no token.
+pub(super) fn unknown(detail: &str) -> Problem {
+    unauthorized(detail, CHALLENGE)
+}
+
+/// 401 for a token that is not accepted, whatever the reason.
+fn invalid() -> Problem {
+    unauthorized("the access token is not valid", CHALLENGE_INVALID)
+}
+
+fn unauthorized(detail: &str, challenge: HeaderValue) -> Problem {
+    Problem::new(&ProblemType::UNAUTHORIZED)
+        .detail(detail)
+        .header(header::WWW_AUTHENTICATE, challenge)
+}
+
+fn register(registry: &mut Registry) {
+    registry.create_security_scheme(
+        SCHEME,
+        MetaSecurityScheme {
+            ty: "http",
+            description: Some("An access token from POST /auth/login"),
+            name: None,
+            key_in: None,
+            scheme: Some("bearer"),
+            bearer_format: Some("JWT"),
+            flows: None,
+            openid_connect_url: None,
+        },
+    );
+}
+
+fn context(request: &Request) -> Result<AuthContext, Problem> {
+    let context = request.data::<AuthContext>().cloned();
+    context.ok_or_else(|| Problem::internal("the application did not add its AuthContext"))
+}
+
+/// The user whose token the request carries. The row is read each time, so that what has changed
+/// since the token was issued counts.
+async fn bearer(context: &AuthContext, request: &Request) -> Result<user::Model, Problem> {
+    let access = context.tokens().verify(token(request)?).map_err(|_| invalid())?;
+    let row = store::find(&context.0.database, access.user_id).await?;
+    let row = row.filter(|row| row.token_version == access.token_version).ok_or_else(|| {
+        context.events().record(Event::TokenReuse, None, Some(access.user_id));
+        invalid()
+    })?;
+    RequestScope::with_current(|scope| {
+        if let Some(scope) = scope {
+            scope.set_user(row.id.to_string());
+        }
+    });
+    Ok(row)
+}
+
+/// The token of `Authorization: Bearer`, of which there may be one.
+fn token(request: &Request) -> Result<&str, Problem> {
+    let mut headers = request.headers().get_all(header::AUTHORIZATION).iter();
+    let (first, second) = (headers.next(), headers.next());
+    let text = first.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(SCHEME) && second.is_none() => {
+            Ok(token.trim())
+        }
+        _ => Err(unknown("the request needs an access token")),
+    }
+}

@@ -1,0 +1,75 @@
+//! The keys of the section `auth`.
+
+use std::time::Duration;
+
+use chassis::settings::{Environment, Report, Secret};
+
+use super::tokens::SigningKey;
+
+/// A stolen token is good for so long: longer than a day is not an access token any more.
+const ACCESS_TTL_MAX: Duration = Duration::from_hours(24);
+
+chassis::one_of! {
+    /// Who vouches for callers.
+    pub enum AuthMode {
+        /// This service: it issues the tokens that it accepts.
+        Local = "local",
+        /// Nobody: every caller is an administrator. For development.
+        Off = "off",
+    }
+}
+
+chassis::one_of! {
+    /// Who may create users.
+    pub enum Registration {
+        /// Anyone.
+        Open = "open",
+        /// Administrators.
+        Admin = "admin",
+    }
+}
+
+chassis::settings! {
+    /// Who callers are, and how they prove it.
+    pub struct AuthSettings {
+        /// Who vouches for callers; `off` makes everyone an administrator, for development only.
+        pub mode: AuthMode = AuthMode::Local,
+        /// Who may create users with `POST /users`.
+        pub registration: Registration = Registration::Open,
+        /// Ed25519 private key that signs the tokens, as PKCS#8 in PEM; generated in development.
+        pub signing_key: Option<Secret> = None,
+        /// `iss` of the tokens.
+        pub issuer: String = "belvedere".to_owned(),
+        /// `aud` of the tokens.
+        pub audience: String = "belvedere".to_owned(),
+        /// How long an access token is valid.
+        pub access_ttl: Duration = Duration::from_mins(15),
+    }
+}
+
+impl AuthSettings {
+    /// Rejects what cannot work, and in production what is not safe.
+    pub fn check(&self, environment: Environment, report: &mut Report) {
+        let production = environment == Environment::Production;
+        if production && self.mode == AuthMode::Off {
+            report.reject("auth.mode", "local; off is for development");
+        }
+        match &self.signing_key {
+            None if production && self.mode == AuthMode::Local => {
+                report.reject("auth.signing_key", "a key: in production none is generated");
+            }
+            Some(key) if SigningKey::from_pem(key).is_err() => {
+                report.reject("auth.signing_key", "an Ed25519 private key as PKCS#8 in PEM");
+            }
+            _ => {}
+        }
+        for (key, value) in [("auth.issuer", &self.issuer), ("auth.audience", &self.audience)] {
+            if value.is_empty() {
+                report.reject(key, "a text that is not empty");
+            }
+        }
+        if self.access_ttl < Duration::from_secs(1) || self.access_ttl > ACCESS_TTL_MAX {
+            report.reject("auth.access_ttl", "1s to 24h");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The requests about users: who may send them, and what they are answered.
+
+use chassis::http::conditional::{ETag, IfMatch, IfNoneMatch};
+use chassis::http::input::{Body, Draft, MergePatch};
+use chassis::problem::{Fails, Problem};
+use poem::web::Data;
+use poem_openapi::param::{Path, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::{OpenApi, Tags};
+use uuid::Uuid;
+
+use self::responses::{
+    ChangeFails, Changed, CreateFails, Created, DeleteFails, Done, GrantFails, ListFails, Listed,
+    Read, ReadFails,
+};
+use super::error::WRONG_PASSWORD;
+use super::model::{
+    Email, NewUser, PasswordChange, Prefix, READ_ONLY, Role, RoleChange, User, UserChange,
+    UserPage, UserPatch,
+};
+use super::page::{Cursor, Limit, PageQuery, Unchecked};
+use super::{UserError, Users, store};
+use crate::auth::{Caller, Event, Registrar};
+
+mod responses;
+
+/// The requests under `/users`.
+pub struct UsersApi;
+
+#[derive(Tags)]
+enum Tag {
+    /// The people in the directory.
+    Users,
+}
+
+#[OpenApi(tag = "Tag::Users")]
+impl UsersApi {
+    /// Create a user
+    ///
+    /// Anyone may, unless the operator reserved it to administrators. The new user has the role
+    /// `user` and can log in at once.
+    #[oai(path = "/users", method = "post", operation_id = "create_user")]
+    async fn create(
+        &self,
+        registrar: Registrar,
+        users: Data<&Users>,
+        body: Draft<NewUser>,
+    ) -> Result<Created, Fails<CreateFails>> {
+        let limits = users.password_limits();
+        let new = body.check(READ_ONLY, |fields| NewUser::from_fields(fields, limits))?;
+        let row = users.create(new, Role::User).await?;
+        registrar.record_created(row.id);
+        let location = users.link(&format!("/users/{}", row.id));
+        let tag = ETag(row.version);
+        Ok(Created::User(Json(row.into()), tag, location))
+    }
+
+    /// List users
+    ///
+    /// For administrators. Oldest first; filters can be combined.
+    #[oai(path = "/users", method = "get", operation_id = "list_users")]
+    async fn list(
+        &self,
+        caller: Caller,
+        users: Data<&Users>,
+        /// How many users a page has at most.
+        limit: Query<Option<Limit>>,
+        /// Where the page begins: `next` of the page before.
+        after: Query<Option<Cursor>>,
+        /// Only the user with this address, in whatever case.
+        email: Query<Option<Unchecked<Email>>>,
+        /// Only users whose name or address begins with this, in whatever case.
+        q: Query<Option<Unchecked<Prefix>>>,
+    ) -> Result<Listed, Fails<ListFails>> {
+        caller.require_admin()?;
+        let query = PageQuery::check(limit.0, after.0, email.0, q.0)?;
+        let page = store::page(users.database(), &query).await?;
+        let next = page.next.map(|next| users.link(&query.continued(next)));
+        let body = UserPage {
+            items: page.rows.into_iter().map(User::from).collect(),
+            next: page.next.map(Cursor::encode),
+        };
+        Ok(Listed::Page(Json(body), next.map(|url| format!("<{url}>; rel=\"next\""))))
+    }
+
+    /// Read yourself
+    ///
+    /// The user whose token the request carries.
+    #[oai(path = "/users/me", method = "get", operation_id = "read_current_user")]
+    #[expect(clippy::unused_async, reason = "poem-openapi wants every handler to be async")]
+    async fn me(
+        &self,
+        caller: Caller,
+        /// Entity tags of versions that the caller has already.
+        #[oai(name = "If-None-Match")]
+        known: IfNoneMatch,
+    ) -> Result<Read, Fails<ReadFails>> {
+        let row = caller.row().ok_or(UserError::NotFound)?;
+        Ok(Read::unless_known(row.clone(), &known))
+    }
+
+    /// Read a user
+    ///
+    /// Oneself; administrators read everyone.
+    #[oai(path = "/users/:user_id", method = "get", operation_id = "read_user")]
+    async fn read(
+        &self,
+        caller: Caller,
+        users: Data<&Users>,
+        /// The user's id.
+        user_id: Path<Uuid>,
+        /// Entity tags of versions that the caller has already.
+        #[oai(name = "If-None-Match")]
+        known: IfNoneMatch,
+    ) -> Result<Read, Fails<ReadFails>> {
+        caller.require_self_or_admin(user_id.0)?;
+        let row = match caller.row().filter(|row| row.id == user_id.0) {
+            Some(row) => Some(row.clone()),
+            None => store::find(users.database(), user_id.0).await?,
+        };
+        Ok(Read::unless_known(row.ok_or(UserError::NotFound)?, &known))
+    }
+
+    /// Replace a user
+    ///
+    /// Sets name, address of e-mail, phone number and postal address; what is left out is emptied.
+    /// With `If-Match` only if the user still has one of these versions.
+    #[oai(path = "/users/:user_id", method = "put", operation_id = "replace_user")]
+    async fn replace(
+        &self,
+        caller: Caller,
+        users: Data<&Users>,
+        /// The user's id.
+        user_id: Path<Uuid>,
+        /// Entity tags of the versions that may be replaced.
+        #[oai(name = "If-Match")]
+        expected: IfMatch,
+        body: Body<UserChange>,
+    ) -> Result<Changed, Fails<ChangeFails>> {
+        let patch = UserPatch::from(body.0);
+        Ok(change(&caller, &users, user_id.0, &expected, patch).await?)
+    }
+
+    /// Change parts of a user
+    ///
+    /// A JSON Merge Patch (RFC 7396). With `If-Match` only if the user still has one of these
+    /// versions. An empty patch changes nothing, the version included.
+    #[oai(path = "/users/:user_id", method = "patch", operation_id = "patch_user")]
+    async fn patch(
+        &self,
+        caller: Caller,
+        users: Data<&Users>,
+        /// The user's id.
+        user_id: Path<Uuid>,
+        /// Entity tags of the versions that may be changed.
+        #[oai(name = "If-Match")]
+        expected: IfMatch,
+        body: MergePatch<UserPatch>,
+    ) -> Result<Changed, Fails<ChangeFails>> {
+        Ok(change(&caller, &users, user_id.0, &expected, body.0).await?)
+    }
+
+    /// Delete a user
+    ///
+    /// Its sessions end at once. With `If-Match` only if the user still has one of these versions.
+    #[oai(path = "/users/:user_id", method = "delete", operation_id = "delete_user")]
+    async fn delete(
+        &self,
+        caller: Caller,
+        users: Data<&Users>,
+        /// The user's id.
+        user_id: Path<Uuid>,
+        /// Entity tags of the versions that may be deleted.
+        #[oai(name = "If-Match")]
+        expected: IfMatch,
+    ) -> Result<Done, Fails<DeleteFails>> {
+        caller.require_self_or_admin(user_id.0)?;
+        store::delete(users.database(), user_id.0, expected.versions()).await?;
+        caller.record(Event::UserDeleted, Some(user_id.0));
+        Ok(Done::Empty)
+    }
+
+    /// Change your password
+    ///
+    /// Nobody can do this for somebody else. Every session of the user ends, this one too. A wrong
+    /// current password is a field that is not acceptable (422).
+    #[oai(path = "/users/:user_id/password", method = "put", operation_id = "change_password")]
+    async fn change_password(
+        &self,
+        caller: Caller,
+        users: Data<&Users>,
+        /// The user's id.
+        user_id: Path<Uuid>,
+        body: Draft<PasswordChange>,
+    ) -> Result<Done, Fails<GrantFails>> {
+        let row = caller.require_self(user_id.0)?;
+        let mut fields = body.fields();
+        let change = PasswordChange::from_fields(&mut fields, users.password_limits());
+        if let Some(proof) = change.current_password
+            && !users.is_password(row, proof).await?
+        {
+            caller.record(Event::PasswordChangeFail, Some(row.id));
+            fields.reject::<()>("current_password", WRONG_PASSWORD);
+        }
+        let new = fields.finish(&[], change.new_password)?;
+        users.set_password(row, new).await?;
+        caller.record(Event::PasswordChange, Some(row.id));
+        Ok(Done::Empty)
+    }
+
+    /// Give a user a role
+    ///
+    /// For administrators. Where the role is another than before, the user's sessions end.
+    #[oai(path = "/users/:user_id/role", method = "put", operation_id = "change_role")]
+    async fn change_role(
+        &self,
+        caller: Caller,
+        users: Data<&Users>,
+        /// The user's id.
+        user_id: Path<Uuid>,
+        body: Body<RoleChange>,
+    ) -> Result<Changed, Fails<GrantFails>> {
+        caller.require_admin()?;
+        let granted = store::set_role(users.database(), user_id.0, body.0.role).await?;
+        if granted.changed {
+            caller.record(Event::RoleChange, Some(user_id.0));
+        }
+        Ok(granted.row.into())
+    }
+}
+
+async fn change(
+    caller: &Caller,
+    users: &Users,
+    id: Uuid,
+    expected: &IfMatch,
+    patch: UserPatch,
+) -> Result<Changed, Problem> {
+    caller.require_self_or_admin(id)?;
+    let changes = !patch.is_empty();
+    let row = store::change(users.database(), id, patch, expected.versions()).await?;
+    if changes {
+        caller.record(Event::UserUpdated, Some(id));
+    }
+    Ok(row.into())
+}
+
+#[cfg(test)]
+mod tests;

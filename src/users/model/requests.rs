@@ -1,0 +1,203 @@
+//! The bodies of requests about users: which fields they have, and which must be there.
+
+use chassis::http::input::Fields;
+use chassis::password::PasswordSettings;
+use poem_openapi::types::MaybeUndefined;
+
+use super::{Address, Email, Name, NewPassword, Password, PhoneNumber, READ_ONLY, Role};
+use crate::schema::request_object;
+
+request_object! {
+    /// A user to be created.
+    pub struct NewUser {
+        /// What the person is called.
+        pub name: Name = required,
+        /// The address to sign in with; unique without regard to case.
+        pub email: Email = required,
+        /// 15 to 256 characters, unless the operator set other limits; any characters will do.
+        pub password: NewPassword = required,
+        /// E.164.
+        pub phone_number: Option<PhoneNumber> = optional,
+        /// Postal address.
+        pub address: Option<Address> = optional,
+    }
+    example: {
+        "name": "Ada Lovelace",
+        "email": "ada@example.org",
+        "password": "correct horse battery staple",
+        "phone_number": "+442071838750"
+    }
+}
+
+request_object! {
+    /// What a user is to be from now on; a field that is left out is emptied.
+    pub struct UserChange {
+        /// What the person is called.
+        pub name: Name = required,
+        /// The address to sign in with; unique without regard to case.
+        pub email: Email = required,
+        /// E.164.
+        pub phone_number: Option<PhoneNumber> = optional,
+        /// Postal address.
+        pub address: Option<Address> = optional,
+    }
+    read_only: READ_ONLY,
+    example: { "name": "Ada King", "email": "ada@example.org", "address": "12 St James's Square\nLondon" }
+}
+
+request_object! {
+    /// A JSON Merge Patch (RFC 7396): fields that are left out stay, null removes.
+    pub struct UserPatch {
+        /// What the person is called.
+        pub name: Option<Name> = replaced,
+        /// The address to sign in with; unique without regard to case.
+        pub email: Option<Email> = replaced,
+        /// E.164.
+        pub phone_number: MaybeUndefined<PhoneNumber> = patched,
+        /// Postal address.
+        pub address: MaybeUndefined<Address> = patched,
+    }
+    read_only: READ_ONLY,
+    example: { "name": "Ada King", "phone_number": null }
+}
+
+request_object! {
+    /// A new password, and the present one as proof.
+    pub struct PasswordChange {
+        /// The password until now.
+        pub current_password: Option<Password> = required,
+        /// 15 to 256 characters, unless the operator set other limits; any characters will do.
+        pub new_password: Option<NewPassword> = required,
+    }
+    example: {
+        "current_password": "correct horse battery staple",
+        "new_password": "seven quiet lamps under the bridge"
+    }
+}
+
+request_object! {
+    /// A new role.
+    pub struct RoleChange {
+        /// What the user may do from now on.
+        pub role: Role = required,
+    }
+    read_only: &[],
+    example: { "role": "admin" }
+}
+
+impl NewUser {
+    /// Takes the fields; the password is held against the operator's limits.
+    pub fn from_fields(fields: &mut Fields, limits: &PasswordSettings) -> Option<Self> {
+        let name = fields.required("name");
+        let email = fields.required("email");
+        let password = new_password(fields, "password", limits);
+        let phone_number = fields.optional("phone_number");
+        let address = fields.optional("address");
+        Some(Self {
+            name: name?,
+            email: email?,
+            password: password?,
+            phone_number: phone_number?,
+            address: address?,
+        })
+    }
+}
+
+impl PasswordChange {
+    /// Takes the fields as far as they are acceptable; the new password is held against the operator's
+    /// limits. The proof is to be verified also where the new password is refused: callers hear of both.
+    pub fn from_fields(fields: &mut Fields, limits: &PasswordSettings) -> Self {
+        Self {
+            current_password: fields.required("current_password"),
+            new_password: new_password(fields, "new_password", limits),
+        }
+    }
+}
+
+impl UserPatch {
+    /// Whether it leaves everything as it is.
+    pub fn is_empty(&self) -> bool {
+        self.name.is_none()
+            && self.email.is_none()
+            && self.phone_number.is_undefined()
+            && self.address.is_undefined()
+    }
+}
+
+/// To replace everything is to patch everything.
+impl From<UserChange> for UserPatch {
+    fn from(change: UserChange) -> Self {
+        Self {
+            name: Some(change.name),
+            email: Some(change.email),
+            phone_number: Some(change.phone_number).into(),
+            address: Some(change.address).into(),
+        }
+    }
+}
+
+fn new_password(
+    fields: &mut Fields,
+    name: &'static str,
+    limits: &PasswordSettings,
+) -> Option<NewPassword> {
+    let password: Password = fields.required(name)?;
+    match NewPassword::parse(password.0, limits) {
+        Ok(password) => Some(password),
+        Err(allowed) => fields.reject(name, allowed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_patch_tells_absent_from_null() {
+        let patch: UserPatch =
+            Fields::check(members(&json!({ "name": "Ada", "address": null }))).unwrap();
+        assert_eq!(patch.name.as_ref().map(Name::as_str), Some("Ada"));
+        assert!(patch.email.is_none());
+        assert!(patch.phone_number.is_undefined());
+        assert!(patch.address.is_null());
+    }
+
+    #[test]
+    fn an_empty_patch_is_one() {
+        let patch: UserPatch = Fields::check(Map::new()).unwrap();
+        assert!(patch.is_empty());
+    }
+
+    #[test]
+    fn a_patch_cannot_remove_a_name() {
+        let result: Result<UserPatch, _> = Fields::check(members(&json!({ "name": null })));
+        assert!(format!("{result:?}").contains("/name"));
+    }
+
+    #[test]
+    fn replacing_empties_what_is_left_out() {
+        let change: UserChange =
+            Fields::check(members(&json!({ "name": "Ada", "email": "ada@example.org" }))).unwrap();
+        let patch = UserPatch::from(change);
+        assert!(patch.phone_number.is_null());
+        assert!(patch.address.is_null());
+    }
+
+    #[test]
+    fn every_unacceptable_field_is_named() {
+        let body = json!({ "name": 7, "email": "ada", "role": "admin", "nick": "a" });
+        let result: Result<UserChange, _> = Fields::check(members(&body));
+        let text = format!("{result:?}");
+        for pointer in ["/name", "/email", "/role", "/nick"] {
+            assert!(text.contains(pointer), "{pointer} in {text}");
+        }
+    }
+
+    fn members(value: &Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+}

@@ -1,0 +1,317 @@
+//! Every statement about users, and what its failure means.
+//!
+//! Versions are checked where rows are written, never between a read and a write. An address that is
+//! taken shows in the constraint's name, never by looking first.
+
+use belvedere_entity::user::{self, Column, Entity, PasswordHash};
+use chassis::database::violated_constraint;
+use chrono::{DateTime, SubsecRound, Utc};
+use poem_openapi::types::MaybeUndefined;
+use sea_orm::ActiveValue::{self, Set};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect, UpdateMany,
+};
+use uuid::Uuid;
+
+use super::model::{Address, Email, NewUser, PhoneNumber, Prefix, Role, UserPatch};
+use super::{Cursor, PageQuery, UserError};
+
+/// The name that the migration gave to the constraint.
+const EMAIL_UNIQUE: &str = "users_email_key_unique";
+
+/// Rows of one page, oldest first.
+pub struct Page {
+    /// At most as many as were asked for.
+    pub rows: Vec<user::Model>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Cursor>,
+}
+
+/// A user that has the role it was to have.
+pub struct Granted {
+    /// The user, as it is now.
+    pub row: user::Model,
+    /// Whether it had another role before.
+    pub changed: bool,
+}
+
+/// Adds a user.
+pub async fn create(
+    db: &impl ConnectionTrait,
+    new: NewUser,
+    role: Role,
+    password_hash: PasswordHash,
+) -> Result<user::Model, UserError> {
+    let now = now();
+    let row = user::Model {
+        id: Uuid::now_v7(),
+        name_key: key(new.name.as_str()),
+        name: new.name.into_string(),
+        email_key: key(new.email.as_str()),
+        email: new.email.into_string(),
+        phone_number: new.phone_number.map(PhoneNumber::into_string),
+        address: new.address.map(Address::into_string),
+        role: role.into(),
+        password_hash,
+        version: 1,
+        token_version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    let insert = Entity::insert(row.clone().into_active_model());
+    insert.exec_without_returning(db).await.map_err(refused)?;
+    Ok(row)
+}
+
+/// The user with this id.
+pub async fn find(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<user::Model>, UserError> {
+    Ok(Entity::find_by_id(id).one(db).await?)
+}
+
+/// The user with this address, in whatever case it is written.
+pub async fn find_by_email(
+    db: &impl ConnectionTrait,
+    email: &Email,
+) -> Result<Option<user::Model>, UserError> {
+    let found = Entity::find().filter(Column::EmailKey.eq(key(email.as_str())));
+    Ok(found.one(db).await?)
+}
+
+/// One page of the users that `query` asks for.
+pub async fn page(db: &impl ConnectionTrait, query: &PageQuery) -> Result<Page, UserError> {
+    let mut wanted = Condition::all();
+    if let Some(Cursor(id)) = query.after {
+        wanted = wanted.add(Column::Id.gt(id));
+    }
+    if let Some(email) = &query.email {
+        wanted = wanted.add(Column::EmailKey.eq(key(email.as_str())));
+    }
+    if let Some(prefix) = &query.q {
+        let either = Condition::any().add(begins(Column::NameKey, prefix));
+        wanted = wanted.add(either.add(begins(Column::EmailKey, prefix)));
+    }
+    // One more than asked for tells whether there is a next page.
+    let select = Entity::find().filter(wanted).limit(query.limit + 1);
+    let mut rows = select.order_by_asc(Column::Id).all(db).await?;
+    let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let last = rows.last().map(|row| Cursor(row.id));
+    Ok(Page { rows, next: last.filter(|_| more) })
+}
+
+/// Changes a user that has one of these versions, or any, and returns it as it is then.
+pub async fn change(
+    db: &impl ConnectionTrait,
+    id: Uuid,
+    patch: UserPatch,
+    versions: Option<Vec<i64>>,
+) -> Result<user::Model, UserError> {
+    if patch.is_empty() {
+        return unchanged(db, id, versions).await;
+    }
+    let update = at_version(touch(id), versions).set(columns(patch));
+    let result = update.exec(db).await.map_err(refused)?;
+    if result.rows_affected == 0 {
+        return Err(missed(db, id).await);
+    }
+    find(db, id).await?.ok_or(UserError::NotFound)
+}
+
+/// Sets the hash of a new password and ends every session; `row` is what the old password was
+/// verified against, and must still hold.
+pub async fn set_password(
+    db: &impl ConnectionTrait,
+    row: &user::Model,
+    password_hash: PasswordHash,
+) -> Result<(), UserError> {
+    let update = end_sessions(touch(row.id))
+        .col_expr(Column::PasswordHash, Expr::value(password_hash))
+        .filter(Column::PasswordHash.eq(row.password_hash.clone()));
+    match update.exec(db).await?.rows_affected {
+        // Somebody else has changed it meanwhile: the proof is void.
+        0 => Err(UserError::WrongPassword),
+        _ => Ok(()),
+    }
+}
+
+/// Replaces a hash by one of the same password with other parameters, unless the password has
+/// changed meanwhile. Nothing that a caller can see changes: the version stays.
+pub async fn set_hash(
+    db: &impl ConnectionTrait,
+    row: &user::Model,
+    password_hash: PasswordHash,
+) -> Result<(), UserError> {
+    let update = Entity::update_many()
+        .col_expr(Column::PasswordHash, Expr::value(password_hash))
+        .filter(Column::Id.eq(row.id))
+        .filter(Column::PasswordHash.eq(row.password_hash.clone()));
+    update.exec(db).await?;
+    Ok(())
+}
+
+/// Gives a user a role and, if that is another than before, ends its sessions.
+pub async fn set_role(
+    db: &impl ConnectionTrait,
+    id: Uuid,
+    role: Role,
+) -> Result<Granted, UserError> {
+    let role = user::Role::from(role);
+    let columns = user::ActiveModel { role: Set(role), ..Default::default() };
+    let update = end_sessions(touch(id)).set(columns).filter(Column::Role.ne(role));
+    let changed = update.exec(db).await?.rows_affected > 0;
+    let row = find(db, id).await?.ok_or(UserError::NotFound)?;
+    Ok(Granted { row, changed })
+}
+
+/// Removes a user that has one of these versions, or any.
+pub async fn delete(
+    db: &impl ConnectionTrait,
+    id: Uuid,
+    versions: Option<Vec<i64>>,
+) -> Result<(), UserError> {
+    let delete = at_version(Entity::delete_many().filter(Column::Id.eq(id)), versions);
+    match delete.exec(db).await?.rows_affected {
+        0 => Err(missed(db, id).await),
+        _ => Ok(()),
+    }
+}
+
+/// What every visible change does to a row.
+fn touch(id: Uuid) -> UpdateMany<Entity> {
+    Entity::update_many()
+        .col_expr(Column::Version, Expr::col(Column::Version).add(1))
+        .col_expr(Column::UpdatedAt, Expr::value(now()))
+        .filter(Column::Id.eq(id))
+}
+
+fn end_sessions(update: UpdateMany<Entity>) -> UpdateMany<Entity> {
+    update.col_expr(Column::TokenVersion, Expr::col(Column::TokenVersion).add(1))
+}
+
+fn at_version<S: QueryFilter>(statement: S, versions: Option<Vec<i64>>) -> S {
+    match versions {
+        Some(versions) => statement.filter(Column::Version.is_in(versions)),
+        None => statement,
+    }
+}
+
+fn columns(patch: UserPatch) -> user::ActiveModel {
+    let mut row = user::ActiveModel {
+        phone_number: replacement(patch.phone_number, PhoneNumber::into_string),
+        address: replacement(patch.address, Address::into_string),
+        ..Default::default()
+    };
+    if let Some(name) = patch.name {
+        row.name_key = Set(key(name.as_str()));
+        row.name = Set(name.into_string());
+    }
+    if let Some(email) = patch.email {
+        row.email_key = Set(key(email.as_str()));
+        row.email = Set(email.into_string());
+    }
+    row
+}
+
+fn replacement<T>(
+    value: MaybeUndefined<T>,
+    text: impl FnOnce(T) -> String,
+) -> ActiveValue<Option<String>> {
+    match value {
+        MaybeUndefined::Undefined => ActiveValue::NotSet,
+        MaybeUndefined::Null => Set(None),
+        MaybeUndefined::Value(value) => Set(Some(text(value))),
+    }
+}
+
+async fn unchanged(
+    db: &impl ConnectionTrait,
+    id: Uuid,
+    versions: Option<Vec<i64>>,
+) -> Result<user::Model, UserError> {
+    let row = find(db, id).await?.ok_or(UserError::NotFound)?;
+    match versions {
+        Some(versions) if !versions.contains(&row.version) => Err(UserError::Changed),
+        _ => Ok(row),
+    }
+}
+
+/// Why a statement found no row to write.
+async fn missed(db: &impl ConnectionTrait, id: Uuid) -> UserError {
+    match find(db, id).await {
+        Ok(Some(_)) => UserError::Changed,
+        Ok(None) => UserError::NotFound,
+        Err(error) => error,
+    }
+}
+
+fn refused(error: DbErr) -> UserError {
+    match violated_constraint(&error).as_deref() {
+        Some(EMAIL_UNIQUE) => UserError::AddressTaken,
+        _ => error.into(),
+    }
+}
+
+/// As a range, which an index serves and in which no character has a meaning of its own.
+fn begins(column: Column, prefix: &Prefix) -> Condition {
+    let first = key(prefix.as_str());
+    let beyond = beyond(&first);
+    let mut range = Condition::all().add(column.gte(first));
+    if let Some(beyond) = beyond {
+        range = range.add(column.lt(beyond));
+    }
+    range
+}
+
+/// The first text in code point order that is past all texts with this prefix, if there is one.
+fn beyond(prefix: &str) -> Option<String> {
+    let mut chars: Vec<char> = prefix.chars().collect();
+    while let Some(last) = chars.pop() {
+        // A range of `char` steps over the surrogates.
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            chars.push(next);
+            return Some(chars.into_iter().collect());
+        }
+    }
+    None
+}
+
+/// The form in which upper and lower case are alike. Each character is taken by itself, so that the
+/// key of a prefix begins the key of the text; `str::to_lowercase` writes a sigma by what follows it.
+fn key(text: &str) -> String {
+    let lower = text.chars().flat_map(char::to_lowercase);
+    lower.map(|c| if c == 'ς' { 'σ' } else { c }).collect()
+}
+
+/// Now, in the microseconds that databases keep.
+fn now() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_ends_behind_all_texts_with_the_prefix() {
+        assert_eq!(beyond("ad").as_deref(), Some("ae"));
+        assert_eq!(beyond("a\u{d7ff}").as_deref(), Some("a\u{e000}"));
+        assert_eq!(beyond("a\u{10ffff}").as_deref(), Some("b"));
+        assert_eq!(beyond("\u{10ffff}"), None);
+    }
+
+    #[test]
+    fn keys_make_upper_and_lower_case_alike() {
+        assert_eq!(key("ÖRN@Example.ORG"), key("örn@example.org"));
+        assert_eq!(key("ΣΙΣΥΦΟΣ"), key("σισυφος"));
+    }
+
+    #[test]
+    fn the_key_of_a_prefix_begins_the_key_of_the_text() {
+        for (prefix, text) in [("ΣΙΣ", "Σισυφος"), ("İs", "İstanbul")] {
+            assert!(key(text).starts_with(&key(prefix)), "{prefix} {text}");
+        }
+    }
+}
