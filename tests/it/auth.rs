@@ -1,0 +1,7 @@
+//! Who asks, and what they may do.
+
+mod authorisation;
+mod events;
+mod hashing;
+mod login;
+mod tokens;

@@ -1,0 +1,83 @@
+//! How passwords are kept: hashes that follow the settings, and a bounded number of them at once.
+
+use std::sync::{Arc, mpsc};
+
+use belvedere::users::store;
+use chassis::testing::Answer;
+use tokio::runtime::Builder;
+use tokio::task::{JoinSet, spawn_blocking};
+
+use crate::support::{App, PASSWORD, Person};
+
+#[tokio::test]
+async fn a_hash_follows_the_settings_at_the_next_login() {
+    let app = App::start().await;
+    let ada = app.person().await;
+    let old = stored_hash(&app, &ada).await;
+    assert!(old.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{old}");
+    let stronger = App::on(Arc::clone(&app.database), |settings| {
+        settings.password.memory_kib = 128;
+        settings.password.iterations = 2;
+    })
+    .await;
+    stronger.log_in(&ada.email, "not the password").await.problem(401);
+    assert_eq!(stored_hash(&app, &ada).await, old);
+    let _ = stronger.log_in(&ada.email, PASSWORD).await.expect(200);
+    let new = stored_hash(&app, &ada).await;
+    assert!(new.starts_with("$argon2id$v=19$m=128,t=2,p=1$"), "{new}");
+    let _ = stronger.log_in(&ada.email, PASSWORD).await.expect(200);
+    assert_eq!(stored_hash(&app, &ada).await, new);
+    // Nothing that somebody could see has changed, and the sessions go on.
+    let me = ada.client.get("/users/me").send().await.expect(200);
+    assert_eq!(me.header("etag"), "\"1\"");
+    assert_eq!(me.json()["created_at"], me.json()["updated_at"]);
+}
+
+/// The runtime's only thread that may block is held, so that the first login has its turn at hashing
+/// and cannot finish, for as long as the test likes.
+#[test]
+fn logins_beyond_the_queue_are_told_to_come_back() {
+    let runtime =
+        Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let app = App::with(|settings| {
+            settings.password.max_concurrent = Some(1);
+            settings.password.queue = 0;
+        })
+        .await;
+        let _ = app.register("ada@example.org").await.expect(201);
+        let (release, held) = mpsc::channel::<()>();
+        let thread = spawn_blocking(move || held.recv());
+        let mut logins = JoinSet::new();
+        for _ in 0..3 {
+            logins.spawn(log_in(&app));
+        }
+        for _ in 0..2 {
+            let refused = logins.join_next().await.unwrap().unwrap();
+            refused.problem(503);
+            assert_eq!(refused.header("retry-after"), "1");
+        }
+        release.send(()).unwrap();
+        let _ = logins.join_next().await.unwrap().unwrap().expect(200);
+        thread.await.unwrap().unwrap();
+        let rejected = [("operation", "verify")];
+        let rejected = app.witness.metric("password_hash_rejected_total", &rejected);
+        assert!((rejected - 2.0).abs() < f64::EPSILON);
+        // Nobody is counted as having failed to log in.
+        let failed = [("event", "authn_login_fail")];
+        assert!(app.witness.metric("auth_events_total", &failed).abs() < f64::EPSILON);
+    });
+}
+
+fn log_in(app: &App) -> impl Future<Output = Answer> + use<> {
+    let credentials = serde_json::json!({ "email": "ada@example.org", "password": PASSWORD });
+    app.client.post("/auth/login").json(&credentials).send()
+}
+
+async fn stored_hash(app: &App, person: &Person) -> String {
+    let database = app.connection().await;
+    let row = store::find(&database, person.id.parse().unwrap()).await;
+    let row = row.unwrap().unwrap();
+    database.close().await;
+    row.password_hash.expose().to_owned()
+}

@@ -1,0 +1,11 @@
+//! How the binary starts, refuses to start, and ends.
+
+mod database;
+mod durability;
+mod ending;
+mod exporting;
+mod lines;
+mod production;
+mod refusals;
+mod schema;
+mod starting;

@@ -1,0 +1,122 @@
+//! The sample configuration: complete, true to the defaults, and with examples that work.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use belvedere::settings::Settings;
+use chassis::settings::{Environ, Key, known_keys};
+use tempfile::TempDir;
+
+use crate::support::process::signing_key;
+
+const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/belvedere.toml");
+/// Where the sample expects secrets.
+const SECRETS: &str = "/run/secrets";
+
+/// A key as the sample has it.
+#[derive(Debug)]
+struct Entry {
+    /// Section and key, without the `_file` of a secret.
+    name: String,
+    /// Whether it is only an example.
+    commented: bool,
+    /// Whether the line before says something about it.
+    explained: bool,
+}
+
+/// The entries of the sample. A comment that reads like `key = value` is an example.
+fn entries(sample: &str) -> Vec<Entry> {
+    let (mut section, mut entries, mut explained) = (String::new(), Vec::new(), false);
+    for line in sample.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = format!("{}.", name.trim_end_matches(']'));
+        } else if let Some((commented, key)) = key(line) {
+            let name = secret_of(&format!("{section}{key}"));
+            entries.push(Entry { name, commented, explained });
+        }
+        explained = line.starts_with("# ") && key(line).is_none();
+    }
+    entries
+}
+
+fn key(line: &str) -> Option<(bool, &str)> {
+    let example = line.strip_prefix("# ");
+    let (key, _) = example.unwrap_or(line).split_once(" = ")?;
+    let is_key = key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    is_key.then_some((example.is_some(), key))
+}
+
+/// A secret may be given by its file.
+fn secret_of(name: &str) -> String {
+    let keys = known_keys::<Settings>();
+    let of_file = |key: &&Key| key.secret && name == format!("{}_file", key.name);
+    keys.iter().find(of_file).map_or_else(|| name.to_owned(), |key| key.name.clone())
+}
+
+fn sample() -> String {
+    fs::read_to_string(SAMPLE).unwrap()
+}
+
+/// What the real loader makes of this file.
+fn load(file: PathBuf) -> String {
+    let loaded =
+        Settings::load(Some(file), Environ::default()).unwrap_or_else(|error| panic!("{error}"));
+    format!("{:#?}", loaded.settings)
+}
+
+#[test]
+fn the_sample_changes_nothing() {
+    assert_eq!(load(SAMPLE.into()), format!("{:#?}", Settings::default()));
+}
+
+#[test]
+fn the_sample_has_every_key_in_order_and_no_other() {
+    let names: Vec<_> = entries(&sample()).into_iter().map(|entry| entry.name).collect();
+    let known: Vec<_> = known_keys::<Settings>().into_iter().map(|key| key.name).collect();
+    assert_eq!(names, known);
+}
+
+#[test]
+fn what_has_a_default_is_set_and_the_rest_an_example() {
+    for (entry, key) in entries(&sample()).iter().zip(known_keys::<Settings>()) {
+        assert_eq!(entry.commented, key.default.is_none(), "{}", key.name);
+    }
+}
+
+#[test]
+fn every_key_is_explained() {
+    for entry in entries(&sample()) {
+        assert!(entry.explained, "nothing is said about {}", entry.name);
+    }
+}
+
+#[test]
+fn every_example_works() {
+    let directory = TempDir::new().unwrap();
+    let lines: Vec<_> = sample().lines().map(|line| uncommented(line).to_owned()).collect();
+    let text = with_secrets(&lines.join("\n"), directory.path());
+    let file = directory.path().join("examples.toml");
+    fs::write(&file, text).unwrap();
+    let settings = load(file);
+    assert_eq!(settings.matches("[redacted]").count(), secrets());
+}
+
+fn uncommented(line: &str) -> &str {
+    match key(line) {
+        Some((true, _)) => &line[2..],
+        _ => line,
+    }
+}
+
+/// Puts secrets where the text says that they are.
+fn with_secrets(text: &str, directory: &Path) -> String {
+    for file in ["ops_token", "database_password", "signing_key.pem", "pepper"] {
+        // Every other secret may be any text.
+        fs::write(directory.join(file), signing_key()).unwrap();
+    }
+    text.replace(SECRETS, directory.to_str().unwrap())
+}
+
+fn secrets() -> usize {
+    known_keys::<Settings>().iter().filter(|key| key.secret).count()
+}

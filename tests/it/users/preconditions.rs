@@ -1,0 +1,113 @@
+//! `If-Match` on what changes and deletes a user (RFC 9110, section 13.1.1).
+
+use chassis::testing::Call;
+use serde_json::json;
+
+use crate::support::{App, Person};
+
+#[tokio::test]
+async fn a_change_counts_only_for_the_versions_that_the_caller_names() {
+    let app = App::start().await;
+    let ada = at_second_version(&app).await;
+    for holds_not in
+        ["\"1\"", "\"1\", \"3\"", "W/\"2\"", "W/\"1\", W/\"2\"", "\"02\"", "\"x\"", "\"\""]
+    {
+        for call in writes(&ada) {
+            let refused = call.header("if-match", holds_not).send().await;
+            let problem = refused.problem(412);
+            assert_eq!(problem["type"], "/problems/precondition-failed", "{holds_not}");
+        }
+    }
+    let found = ada.client.get(&ada.path()).send().await.expect(200);
+    assert_eq!(found.header("etag"), "\"2\"");
+}
+
+#[tokio::test]
+async fn any_of_the_versions_that_the_caller_names_will_do() {
+    for holds in ["\"2\"", "\"1\", \"2\"", "W/\"1\", \"2\"", ",\"2\" ,", "*"] {
+        let app = App::start().await;
+        let ada = at_second_version(&app).await;
+        let put = json!({ "name": "Ada", "email": ada.email });
+        let put = ada.client.put(&ada.path()).json(&put);
+        let answer = put.header("if-match", holds).send().await.expect(200);
+        assert_eq!(answer.header("etag"), "\"3\"", "{holds}");
+        let two_lines = ada.client.patch(&ada.path()).json(&json!({ "name": "A" }));
+        let two_lines = two_lines.header("if-match", "\"7\"");
+        let answer = two_lines.header("if-match", "\"3\"").send().await;
+        assert_eq!(answer.expect(200).header("etag"), "\"4\"");
+        let delete = ada.client.delete(&ada.path());
+        let _ = delete.header("if-match", "\"4\"").send().await.expect(204);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_patch_asks_whether_the_version_still_holds() {
+    let app = App::start().await;
+    let ada = at_second_version(&app).await;
+    for (tag, status) in [("\"1\"", 412), ("\"2\"", 200), ("*", 200)] {
+        let patch = ada.client.patch(&ada.path()).json(&json!({}));
+        let answer = patch.header("if-match", tag).send().await.expect(status);
+        assert!(["", "\"2\""].contains(&answer.header("etag")));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_list_of_tags_is_a_bad_request() {
+    let app = App::start().await;
+    let ada = at_second_version(&app).await;
+    for tags in ["2", "", "\"2", "\"2\" \"3\"", "*, \"2\"", "w/\"2\""] {
+        for call in writes(&ada) {
+            let problem = call.header("if-match", tags).send().await.problem(400);
+            assert!(problem["detail"].as_str().unwrap().contains("if-match"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_can_be_expected_of_a_user_that_is_gone() {
+    let app = App::start().await;
+    let (ada, admin) = (app.person().await, app.admin().await);
+    let _ = ada.client.delete(&ada.path()).send().await.expect(204);
+    let gone = Person { client: admin.client, ..ada };
+    for call in writes(&gone) {
+        call.header("if-match", "*").send().await.problem(404);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_who_change_one_version_at_once_one_does() {
+    let app = App::start().await;
+    for round in 1..=5 {
+        let ada = app.person().await;
+        let patch = |name: &str| {
+            let patch = ada.client.patch(&ada.path()).json(&json!({ "name": name }));
+            tokio::spawn(patch.header("if-match", "\"1\"").send())
+        };
+        let (first, second) = tokio::join!(patch("First"), patch("Second"));
+        let (first, second) = (first.unwrap(), second.unwrap());
+        let mut statuses = [first.status.as_u16(), second.status.as_u16()];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 412], "round {round}");
+        let done = if first.status == 200 { first } else { second };
+        let found = ada.client.get(&ada.path()).send().await.expect(200);
+        assert_eq!((found.json(), found.header("etag")), (done.json(), "\"2\""));
+    }
+}
+
+/// Somebody whose version is `"2"`.
+async fn at_second_version(app: &App) -> Person {
+    let ada = app.person().await;
+    let patch = ada.client.patch(&ada.path()).json(&json!({ "name": "Ada" }));
+    assert_eq!(patch.send().await.expect(200).header("etag"), "\"2\"");
+    ada
+}
+
+/// Everything that takes `If-Match`, ready to be sent.
+fn writes(person: &Person) -> [Call; 3] {
+    let (client, path) = (&person.client, person.path());
+    [
+        client.put(&path).json(&json!({ "name": "Ada", "email": person.email })),
+        client.patch(&path).json(&json!({ "name": "Eve" })),
+        client.delete(&path),
+    ]
+}
