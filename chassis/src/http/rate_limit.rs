@@ -30,7 +30,7 @@ crate::settings! {
         pub enabled: bool = true,
         /// Budget per client.
         pub default: Rate = Rate::per_minute(600),
-        /// Budget per client where passwords are hashed: logins and registrations.
+        /// Budget per client where passwords are hashed: logins, registrations and new passwords.
         pub auth: Rate = Rate::per_minute(20),
     }
 }

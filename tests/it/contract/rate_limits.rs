@@ -69,6 +69,8 @@ async fn passwords_have_a_budget_of_their_own() {
     assert_eq!(login.header("ratelimit-policy"), "\"auth\";q=1;w=60");
     assert_eq!(left(&login, "auth").0, 0);
     app.register("ada@example.org").await.problem(429);
+    let change = app.client.put(&format!("/users/{}/password", uuid::Uuid::nil()));
+    change.send().await.problem(429);
     // What is not about passwords is still welcome, and so is the operator.
     let answer = app.client.get("/").send().await.expect(200);
     assert_eq!(left(&answer, "default").0, 1);
