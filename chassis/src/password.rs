@@ -176,7 +176,7 @@ impl Shared {
         let result = work(self);
         let duration = self.metrics.password_hash_duration.with_label_values(&[operation.name()]);
         let elapsed = started.elapsed().as_secs_f64();
-        duration.observe(elapsed);
+        self.metrics.exemplars.with_current(|exemplar| duration.observe_with(elapsed, exemplar));
         debug!(operation = operation.name(), duration_ms = elapsed * 1000.0, "password hash");
         if result.is_err() {
             Span::current().record("otel.status_code", "ERROR");

@@ -15,6 +15,7 @@ use poem_openapi::types::ToJSON;
 mod catalogue;
 mod documented;
 
+pub use crate::causes::chain;
 pub use catalogue::{CHASSIS_TYPES, ProblemType};
 pub use documented::{Fails, Statuses};
 
@@ -253,20 +254,4 @@ impl FieldError {
         let escaped = field.replace('~', "~0").replace('/', "~1");
         Self { pointer: format!("/{escaped}"), detail: detail.into() }
     }
-}
-
-/// An error and its causes, outermost first, each saying its own part only. The drivers of databases
-/// say their cause's part too; it is not repeated.
-pub fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let part = cause.to_string();
-        if !text.ends_with(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        source = cause.source();
-    }
-    text
 }

@@ -44,11 +44,11 @@ mod sources;
 mod tests;
 mod value;
 
+pub use crate::privacy::Secret;
 pub use bytesize::ByteSize;
 pub use environ::Environ;
 pub use ipnet::IpNet;
 pub use report::{Problem, Report, SettingsError, Source};
-pub use secret::Secret;
 pub use sources::{Loaded, Sources};
 pub use toml::Value as Toml;
 pub use value::{Raw, Value};
