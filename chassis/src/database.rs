@@ -3,6 +3,7 @@
 //!
 //! What is stored in it is the service's matter.
 
+mod comment;
 mod connect;
 mod error;
 mod file;
@@ -28,18 +29,20 @@ pub use error::{QueryError, is_unavailable, violated_constraint};
 pub use settings::DatabaseSettings;
 pub use transaction::Transaction;
 
+use self::comment::Comments;
 use self::file::OpenedFile;
 use self::observer::{Observer, Server};
 use self::pool::Pool;
 use self::statement::Summary;
 use self::target::Target;
-use crate::telemetry::Metrics;
+use crate::telemetry::Telemetry;
 
 /// A pool of connections to one database. Cheap to clone; clones share the pool.
 #[derive(Clone)]
 pub struct Database {
     connection: DatabaseConnection,
     observer: Observer,
+    comments: Comments,
     /// `None` for servers and for a database in memory.
     file: Option<OpenedFile>,
 }
@@ -48,7 +51,7 @@ impl Database {
     /// Waits for the database, up to `connect_timeout`, and opens a pool to it.
     pub async fn connect(
         settings: &DatabaseSettings,
-        metrics: &Metrics,
+        telemetry: &Telemetry,
     ) -> Result<Self, ConnectError> {
         let target = Target::from_settings(settings)?;
         let system_name = connect::wait_for(&target, settings.connect_timeout).await?;
@@ -59,10 +62,11 @@ impl Database {
         };
         let server = Server::new(system_name, &target);
         let max_connections = target.max_connections(settings.max_connections);
-        let pool = Pool::new(settings, max_connections, metrics);
+        let pool = Pool::new(settings, max_connections, telemetry.metrics());
         let connection = target.open(&pool);
-        let observer = Observer::new(metrics.clone(), pool, settings.slow_query, server);
-        Ok(Self { connection, observer, file })
+        let observer = Observer::new(telemetry, pool, settings.slow_query, server);
+        let comments = Comments { enabled: settings.sql_comments };
+        Ok(Self { connection, observer, comments, file })
     }
 
     /// Kind of SQL that this database speaks.
@@ -132,21 +136,25 @@ impl ConnectionTrait for Database {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let summary = Summary::of_prepared(&statement);
-        self.observer.observe(summary, self.connection.execute_raw(statement)).await
+        let work = async { self.connection.execute_raw(self.comments.on(statement)).await };
+        self.observer.observe(summary, work).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.observer.observe(Summary::of_text(sql), self.connection.execute_unprepared(sql)).await
+        let work = async { self.connection.execute_unprepared(&self.comments.on_text(sql)).await };
+        self.observer.observe(Summary::of_text(sql), work).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let summary = Summary::of_prepared(&statement);
-        self.observer.observe(summary, self.connection.query_one_raw(statement)).await
+        let work = async { self.connection.query_one_raw(self.comments.on(statement)).await };
+        self.observer.observe(summary, work).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let summary = Summary::of_prepared(&statement);
-        self.observer.observe(summary, self.connection.query_all_raw(statement)).await
+        let work = async { self.connection.query_all_raw(self.comments.on(statement)).await };
+        self.observer.observe(summary, work).await
     }
 }
 
@@ -168,7 +176,7 @@ impl TransactionTrait for Database {
     }
 
     async fn begin_with_options(&self, options: TransactionOptions) -> Result<Transaction, DbErr> {
-        Transaction::begin(&self.connection, &self.observer, options).await
+        Transaction::begin(&self.connection, &self.observer, self.comments, options).await
     }
 
     async fn transaction<F, T, E>(&self, work: F) -> Result<T, TransactionError<E>>

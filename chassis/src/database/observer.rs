@@ -5,20 +5,25 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use opentelemetry::context::FutureExt;
+use opentelemetry::trace::{Span as _, SpanBuilder, SpanKind, Status, TraceContextExt, Tracer};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace::SdkTracer;
 use sea_orm::{ConnAcquireErr, DbErr};
-use tracing::field::Empty;
 use tracing::instrument::WithSubscriber;
-use tracing::subscriber::NoSubscriber;
-use tracing::{Instrument, Span, debug, info_span, warn};
+use tracing::{Dispatch, debug, warn};
 
 use super::error::{error_type, status_code};
 use super::pool::Pool;
 use super::statement::Summary;
 use super::target::Target;
-use crate::telemetry::{Metrics, RequestScope};
+use crate::telemetry::{Metrics, RequestScope, Telemetry};
 
 /// `error.type` of a call that was dropped before its end, because a client left or time was up.
 const CANCELLED: &str = "cancelled";
+
+/// All that a statement's span can have, the request id included.
+const ATTRIBUTES: usize = 10;
 
 /// Measures the statements of one database. Cheap to clone.
 #[derive(Clone)]
@@ -26,6 +31,7 @@ pub(super) struct Observer(Arc<Shared>);
 
 struct Shared {
     metrics: Metrics,
+    tracer: SdkTracer,
     pool: Pool,
     slow_query: Duration,
     server: Server,
@@ -34,23 +40,32 @@ struct Shared {
 /// What every span says about the database, in OpenTelemetry's terms.
 pub(super) struct Server {
     system_name: &'static str,
-    address: Option<String>,
+    address: Option<Arc<str>>,
     port: Option<u16>,
-    namespace: Option<String>,
+    namespace: Option<Arc<str>>,
 }
 
 /// A statement under way. Measured when dropped, so that a cancelled one counts too.
 struct Measurement<'a> {
     shared: &'a Shared,
     summary: Summary,
-    span: Span,
+    /// With the statement's span, where it has one: an unsampled request needs no children.
+    context: Context,
+    has_span: bool,
     started: Instant,
     error_type: Option<Cow<'static, str>>,
+    status_code: Option<String>,
 }
 
 impl Observer {
-    pub(super) fn new(metrics: Metrics, pool: Pool, slow_query: Duration, server: Server) -> Self {
-        Self(Arc::new(Shared { metrics, pool, slow_query, server }))
+    pub(super) fn new(
+        telemetry: &Telemetry,
+        pool: Pool,
+        slow_query: Duration,
+        server: Server,
+    ) -> Self {
+        let (metrics, tracer) = (telemetry.metrics().clone(), telemetry.tracer().clone());
+        Self(Arc::new(Shared { metrics, tracer, pool, slow_query, server }))
     }
 
     pub(super) fn system_name(&self) -> &'static str {
@@ -68,12 +83,12 @@ impl Observer {
         work: impl Future<Output = Result<T, DbErr>>,
     ) -> Result<T, DbErr> {
         let mut measurement = Measurement::start(&self.0, summary);
-        let span = measurement.span.clone();
         // SQLite's driver takes the current span along to a thread of its own and lets go of it there
-        // at some later time: neither the statement's span nor the request's would end before. The
-        // driver tells nothing that is not told here, so it gets no subscriber and sees no span.
-        let work = work.with_subscriber(NoSubscriber::default());
-        let result = self.0.pool.timed(work).instrument(span).await;
+        // at some later time. It tells nothing that is not told here, so it gets no subscriber and
+        // sees no span. A new one each time would have `tracing` ask anew about every callsite.
+        let work = work.with_subscriber(Dispatch::none());
+        let context = measurement.context.clone();
+        let result = self.0.pool.timed(work.with_context(context)).await;
         measurement.end(result.as_ref().err());
         result
     }
@@ -84,59 +99,67 @@ impl Server {
         let address = target.address();
         Self {
             system_name,
-            address: address.map(|(host, _)| host.to_owned()),
+            address: address.map(|(host, _)| host.into()),
             port: address.map(|(_, port)| port),
-            namespace: target.namespace().map(str::to_owned),
+            namespace: target.namespace().map(Into::into),
         }
     }
 }
 
 impl<'a> Measurement<'a> {
     fn start(shared: &'a Shared, summary: Summary) -> Self {
-        let span = client_span(&shared.server, &summary);
+        let (context, has_span) = shared.start_span(&summary);
         let error_type = Some(CANCELLED.into());
-        Self { shared, summary, span, started: Instant::now(), error_type }
+        let started = Instant::now();
+        Self { shared, summary, context, has_span, started, error_type, status_code: None }
     }
 
     fn end(&mut self, error: Option<&DbErr>) {
         self.error_type = error.map(error_type);
-        if let Some(code) = error.and_then(status_code) {
-            self.span.record("db.response.status_code", code);
-        }
+        self.status_code = error.and_then(status_code);
         if let Some(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)) = error {
             self.shared.pool.count_timeout();
         }
     }
 
     fn tell(&self, elapsed: Duration) {
-        self.span.in_scope(|| {
-            debug!(
-                target: "chassis::database",
-                {
-                    db.query.summary = self.summary.span_name(),
-                    db.query.text = self.summary.text,
-                    duration_ms = elapsed.as_secs_f64() * 1000.0,
-                    error.r#type = self.error_type.as_deref(),
-                },
-                "database statement"
-            );
-        });
+        debug!(
+            target: "chassis::database",
+            {
+                db.query.summary = self.summary.span_name(),
+                db.query.text = self.summary.text.as_deref(),
+                duration_ms = elapsed.as_secs_f64() * 1000.0,
+                error.r#type = self.error_type.as_deref(),
+            },
+            "database statement"
+        );
     }
 
     fn warn_of_slowness(&self, elapsed: Duration) {
         self.shared.metrics.db_slow_queries.inc();
-        self.span.in_scope(|| {
-            warn!(
-                target: "chassis::database",
-                {
-                    db.operation.name = self.summary.operation,
-                    db.collection.name = self.summary.collection,
-                    db.query.text = self.summary.text,
-                    duration_ms = elapsed.as_secs_f64() * 1000.0,
-                },
-                "slow database statement"
-            );
-        });
+        warn!(
+            target: "chassis::database",
+            {
+                db.operation.name = self.summary.operation,
+                db.collection.name = self.summary.collection,
+                db.query.text = self.summary.text.as_deref(),
+                duration_ms = elapsed.as_secs_f64() * 1000.0,
+            },
+            "slow database statement"
+        );
+    }
+
+    /// Says how the statement ended, and ends its span.
+    fn end_span(&self) {
+        let span = self.context.span();
+        if let Some(error_type) = &self.error_type {
+            span.set_attribute(KeyValue::new("error.type", error_type.clone()));
+            span.set_status(Status::error(""));
+        }
+        if let Some(code) = &self.status_code {
+            span.set_attribute(KeyValue::new("db.response.status_code", code.clone()));
+        }
+        span.end();
     }
 }
 
@@ -144,42 +167,65 @@ impl Drop for Measurement<'_> {
     fn drop(&mut self) {
         let elapsed = self.started.elapsed();
         let error_type = self.error_type.as_deref();
-        if let Some(error_type) = error_type {
-            self.span.record("error.type", error_type);
-            self.span.record("otel.status_code", "ERROR");
-        }
         let Summary { operation, collection, .. } = &self.summary;
         let system = self.shared.server.system_name;
         let labels = [system, operation, collection.as_str(), error_type.unwrap_or_default()];
         let durations = &self.shared.metrics.db_operation_duration;
-        durations.with_label_values(&labels).observe(elapsed.as_secs_f64());
-        RequestScope::with_current(|scope| {
-            if let Some(scope) = scope {
-                scope.record_query(elapsed);
-            }
-        });
+        let (durations, seconds) = (durations.with_label_values(&labels), elapsed.as_secs_f64());
+        if let Some(scope) = self.context.get::<Arc<RequestScope>>() {
+            scope.record_query(elapsed);
+        }
+        let _attached = self.context.clone().attach();
+        let exemplars = self.shared.metrics.exemplars;
+        exemplars.with_current(|exemplar| durations.observe_with(seconds, exemplar));
         self.tell(elapsed);
         if elapsed >= self.shared.slow_query {
             self.warn_of_slowness(elapsed);
         }
+        if self.has_span {
+            self.end_span();
+        }
     }
 }
 
-fn client_span(server: &Server, summary: &Summary) -> Span {
-    info_span!(
-        target: "chassis::database",
-        "statement",
-        otel.name = summary.span_name(),
-        otel.kind = "client",
-        otel.status_code = Empty,
-        db.system.name = server.system_name,
-        db.namespace = server.namespace,
-        db.operation.name = summary.operation,
-        db.collection.name = Some(summary.collection.as_str()).filter(|name| !name.is_empty()),
-        db.query.text = summary.text,
-        db.response.status_code = Empty,
-        server.address = server.address,
-        server.port = server.port,
-        error.type = Empty,
-    )
+impl Shared {
+    /// The context for what is told of the statement. A new span is in it where the current one is
+    /// recorded, and where there is none: a statement outside of a request is a trace of its own.
+    fn start_span(&self, summary: &Summary) -> (Context, bool) {
+        let parent = Context::current();
+        let current = parent.span();
+        let wanted = current.is_recording() || !current.span_context().is_valid();
+        if !wanted {
+            return (parent, false);
+        }
+        let builder = SpanBuilder::from_name(summary.span_name())
+            .with_kind(SpanKind::Client)
+            .with_attributes(Vec::with_capacity(ATTRIBUTES));
+        let mut span = self.tracer.build_with_context(builder, &parent);
+        if span.is_recording() {
+            self.describe(summary, |attribute| span.set_attribute(attribute));
+        }
+        (parent.with_span(span), true)
+    }
+
+    fn describe(&self, summary: &Summary, mut set: impl FnMut(KeyValue)) {
+        let server = &self.server;
+        set(KeyValue::new("db.system.name", server.system_name));
+        if let Some(namespace) = &server.namespace {
+            set(KeyValue::new("db.namespace", Arc::clone(namespace)));
+        }
+        set(KeyValue::new("db.operation.name", summary.operation));
+        if !summary.collection.is_empty() {
+            set(KeyValue::new("db.collection.name", summary.collection.clone()));
+        }
+        if let Some(text) = &summary.text {
+            set(KeyValue::new("db.query.text", Arc::clone(text)));
+        }
+        if let Some(address) = &server.address {
+            set(KeyValue::new("server.address", Arc::clone(address)));
+        }
+        if let Some(port) = server.port {
+            set(KeyValue::new("server.port", i64::from(port)));
+        }
+    }
 }

@@ -36,6 +36,9 @@ crate::settings! {
         pub migrate_on_start: Option<bool> = None,
         /// Slower statements are logged as warnings and counted.
         pub slow_query: Duration = Duration::from_millis(250),
+        /// Appends request id and `traceparent` to each statement inside a trace, as a comment in the
+        /// format of sqlcommenter. No text then occurs twice, so every statement is prepared anew.
+        pub sql_comments: bool = false,
     }
 }
 

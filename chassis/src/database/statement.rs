@@ -3,13 +3,14 @@
 //! The texts are sea-query's: one operation, quoted names. Whatever else comes along (raw SQL) may
 //! only be summarised badly; it can never make a new label value out of data.
 
-/// Operations that become labels; anything else is `_OTHER`.
-const OPERATIONS: [&str; 14] = [
-    "SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "CREATE", "ALTER", "DROP", "TRUNCATE",
-    "PRAGMA", "SET", "BEGIN", "COMMIT", "ROLLBACK",
-];
+use std::sync::Arc;
+
+use crate::telemetry::catalogue::labels::DB_OPERATIONS;
+
 /// The words after which a table's name stands.
 const BEFORE_TABLE: [&str; 4] = ["FROM", "INTO", "UPDATE", "TABLE"];
+/// Bytes of a text that are told, as of any value: lists of values can make one as long as they like.
+const TEXT_LIMIT: usize = 4096;
 /// PostgreSQL's limit for a name; longer words are not names.
 const NAME_LIMIT: usize = 63;
 
@@ -21,14 +22,16 @@ pub(super) struct Summary {
     /// `db.collection.name`; empty when there is none.
     pub(super) collection: String,
     /// `db.query.text`, only where values are placeholders.
-    pub(super) text: Option<String>,
+    pub(super) text: Option<Arc<str>>,
 }
 
 impl Summary {
     /// Of a statement whose values are sent beside it.
     pub(super) fn of_prepared(statement: &sea_orm::Statement) -> Self {
         // Without a list of values they may be written into the text.
-        let text = statement.values.is_some().then(|| statement.sql.clone());
+        let sql = &statement.sql;
+        let text = statement.values.is_some().then(|| &sql[..sql.floor_char_boundary(TEXT_LIMIT)]);
+        let text = text.map(Arc::from);
         Self { text, ..Self::of_text(&statement.sql) }
     }
 
@@ -36,7 +39,8 @@ impl Summary {
     pub(super) fn of_text(sql: &str) -> Self {
         let mut words = sql.split_ascii_whitespace();
         let first = words.next().unwrap_or_default();
-        let operation = OPERATIONS.into_iter().find(|known| known.eq_ignore_ascii_case(first));
+        let mut known = DB_OPERATIONS.iter().copied();
+        let operation = known.find(|known| known.eq_ignore_ascii_case(first));
         Self { operation: operation.unwrap_or("_OTHER"), collection: collection(sql), text: None }
     }
 

@@ -42,7 +42,8 @@ impl Target {
             Some(url) => Self::from_url(url),
             None => Self::from_parts(settings),
         }?;
-        Ok(target.prepared(settings.acquire_timeout.min(SQLITE_BUSY_TIMEOUT_MAX)))
+        let target = target.prepared(settings.acquire_timeout.min(SQLITE_BUSY_TIMEOUT_MAX));
+        Ok(if settings.sql_comments { target.forgetting_statements() } else { target })
     }
 
     fn from_url(url: &str) -> Result<Self, Unusable> {
@@ -87,6 +88,20 @@ impl Target {
             },
             Self::Postgres(options) => Self::Postgres(options.disable_statement_logging()),
             Self::MySql(options) => Self::MySql(options.disable_statement_logging()),
+        }
+    }
+
+    /// Keeps no prepared statements, for texts that never come again: they would fill the memory of
+    /// each connection, here and on the server.
+    fn forgetting_statements(self) -> Self {
+        match self {
+            Self::Sqlite { options, in_memory } => {
+                Self::Sqlite { options: options.statement_cache_capacity(0), in_memory }
+            }
+            // Without a cache sqlx names each statement on the server all the same, and never lets go
+            // of it: one place is the fewest that it tidies up behind.
+            Self::Postgres(options) => Self::Postgres(options.statement_cache_capacity(1)),
+            Self::MySql(options) => Self::MySql(options.statement_cache_capacity(0)),
         }
     }
 

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use futures_util::poll;
 use opentelemetry::Context as TraceContext;
+use opentelemetry::trace::{SpanKind, Status};
+use opentelemetry_sdk::trace::SpanData;
 use sea_orm::TransactionSession;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -19,8 +21,9 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry;
 
 use super::*;
-use crate::settings::Secret;
-use crate::telemetry::RequestScope;
+use crate::settings::{Environment, Secret};
+use crate::telemetry::logs::LogSettings;
+use crate::telemetry::{Captured, Identity, Metrics, RequestScope};
 
 const CANARY: &str = "ada@example.org";
 
@@ -38,8 +41,17 @@ fn in_file(directory: &Path) -> DatabaseSettings {
 }
 
 async fn connect(settings: &DatabaseSettings) -> (Database, Metrics) {
-    let metrics = Metrics::new().unwrap();
-    (Database::connect(settings, &metrics).await.unwrap(), metrics)
+    let (telemetry, _) = telemetry();
+    (Database::connect(settings, &telemetry).await.unwrap(), telemetry.metrics().clone())
+}
+
+fn telemetry() -> (Telemetry, Captured) {
+    let identity = Identity {
+        name: "test".to_owned(),
+        version: "0".to_owned(),
+        environment: Environment::Development,
+    };
+    Telemetry::capture(&identity, &LogSettings::default()).unwrap()
 }
 
 async fn in_memory() -> (Database, Metrics) {
@@ -117,7 +129,7 @@ async fn a_statement_whose_caller_has_gone_is_measured_too() {
 #[tokio::test]
 async fn statements_count_for_the_request_they_belong_to() {
     let (database, _) = in_memory().await;
-    let scope = RequestScope::new("a-request".to_owned());
+    let scope = RequestScope::new("a-request".into());
     let context = TraceContext::current_with_value(Arc::clone(&scope));
     let _attached = context.attach();
     database.execute_raw(insert("a")).await.unwrap();
@@ -127,7 +139,9 @@ async fn statements_count_for_the_request_they_belong_to() {
 
 #[tokio::test]
 async fn a_span_has_the_conventions_names_and_no_value_ever_appears() {
-    let (database, _) = in_memory().await;
+    let (telemetry, captured) = telemetry();
+    let database = Database::connect(&at("sqlite::memory:"), &telemetry).await.unwrap();
+    create_table(&database).await;
     let telltale = Telltale::default();
     let subscriber = registry().with(telltale.clone());
     let _guard = tracing::subscriber::set_default(subscriber);
@@ -135,18 +149,28 @@ async fn a_span_has_the_conventions_names_and_no_value_ever_appears() {
     let error = database.execute_raw(insert(CANARY)).await.unwrap_err();
     tracing::warn!(error = %QueryError::from(error.clone()), debug = ?QueryError::from(error));
 
+    let [_, good, bad] = captured.spans().try_into().unwrap();
+    assert_eq!((&*good.name, &good.span_kind), ("INSERT users", &SpanKind::Client));
+    assert_eq!(good.status, Status::Unset);
+    let attributes = |span: &SpanData| -> Vec<String> {
+        let pairs = span.attributes.iter();
+        pairs.map(|pair| format!("{}={}", pair.key, pair.value.as_str())).collect()
+    };
+    let mut expected = vec![
+        "db.system.name=sqlite",
+        "db.operation.name=INSERT",
+        "db.collection.name=users",
+        "db.query.text=INSERT INTO users (email) VALUES (?)",
+    ];
+    assert_eq!(attributes(&good), expected);
+    expected.extend(["error.type=2067", "db.response.status_code=2067"]);
+    assert_eq!(attributes(&bad), expected);
+    assert_eq!(bad.status, Status::error(""));
+
     let told = telltale.0.lock().unwrap().clone();
     for field in [
-        "otel.name=\"INSERT users\"",
-        "otel.kind=\"client\"",
-        "db.system.name=\"sqlite\"",
-        "db.operation.name=\"INSERT\"",
-        "db.collection.name=\"users\"",
-        "db.query.text=\"INSERT INTO users (email) VALUES (?)\"",
-        "db.response.status_code=\"2067\"",
-        "error.type=\"2067\"",
-        "otel.status_code=\"ERROR\"",
         "message=database statement",
+        "error.type=\"2067\"",
         "db.query.summary=\"INSERT users\"",
         "duration_ms=",
         "error=database: 2067 SQLITE_CONSTRAINT, constraint users_email_unique",

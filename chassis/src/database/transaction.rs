@@ -11,6 +11,7 @@ use sea_orm::{
     TransactionTrait,
 };
 
+use super::comment::Comments;
 use super::observer::Observer;
 use super::statement::Summary;
 
@@ -18,6 +19,7 @@ use super::statement::Summary;
 pub struct Transaction {
     inner: DatabaseTransaction,
     observer: Observer,
+    comments: Comments,
 }
 
 /// What sea-orm's `transaction(..)` takes, boxed for one borrow of the transaction.
@@ -28,6 +30,7 @@ impl Transaction {
     pub(super) async fn begin<C>(
         connection: &C,
         observer: &Observer,
+        comments: Comments,
         options: TransactionOptions,
     ) -> Result<Self, DbErr>
     where
@@ -35,7 +38,7 @@ impl Transaction {
     {
         let begun = connection.begin_with_options(options);
         let inner = observer.observe(Summary::of_step("BEGIN"), begun).await?;
-        Ok(Self { inner, observer: observer.clone() })
+        Ok(Self { inner, observer: observer.clone(), comments })
     }
 
     /// Runs `work`, then commits, or rolls back where it failed.
@@ -66,21 +69,25 @@ impl ConnectionTrait for Transaction {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let summary = Summary::of_prepared(&statement);
-        self.observer.observe(summary, self.inner.execute_raw(statement)).await
+        let work = async { self.inner.execute_raw(self.comments.on(statement)).await };
+        self.observer.observe(summary, work).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.observer.observe(Summary::of_text(sql), self.inner.execute_unprepared(sql)).await
+        let work = async { self.inner.execute_unprepared(&self.comments.on_text(sql)).await };
+        self.observer.observe(Summary::of_text(sql), work).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let summary = Summary::of_prepared(&statement);
-        self.observer.observe(summary, self.inner.query_one_raw(statement)).await
+        let work = async { self.inner.query_one_raw(self.comments.on(statement)).await };
+        self.observer.observe(summary, work).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let summary = Summary::of_prepared(&statement);
-        self.observer.observe(summary, self.inner.query_all_raw(statement)).await
+        let work = async { self.inner.query_all_raw(self.comments.on(statement)).await };
+        self.observer.observe(summary, work).await
     }
 }
 
@@ -102,7 +109,7 @@ impl TransactionTrait for Transaction {
     }
 
     async fn begin_with_options(&self, options: TransactionOptions) -> Result<Self, DbErr> {
-        Self::begin(&self.inner, &self.observer, options).await
+        Self::begin(&self.inner, &self.observer, self.comments, options).await
     }
 
     async fn transaction<F, T, E>(&self, work: F) -> Result<T, TransactionError<E>>

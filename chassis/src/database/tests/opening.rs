@@ -7,9 +7,8 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, DbBackend, Statement, TryGetable};
 use tempfile::TempDir;
 
-use super::{CANARY, at, connect, in_file};
+use super::{CANARY, at, connect, in_file, telemetry};
 use crate::database::{ConnectError, Database, DatabaseSettings};
-use crate::telemetry::Metrics;
 
 #[tokio::test]
 async fn a_file_that_was_deleted_or_replaced_gives_no_sign_of_life() {
@@ -61,7 +60,7 @@ async fn a_locked_file_is_waited_for_no_longer_than_a_connection() {
 }
 
 async fn failure(settings: &DatabaseSettings) -> ConnectError {
-    Database::connect(settings, &Metrics::new().unwrap()).await.unwrap_err()
+    Database::connect(settings, &telemetry().0).await.unwrap_err()
 }
 
 #[tokio::test]
