@@ -10,6 +10,7 @@
 use chassis::http::{Site, StackSettings};
 use chassis::settings::{Environ, Environment};
 use chassis::telemetry::logs::LogSettings;
+use chassis::telemetry::traces::TracingSettings;
 use chassis::telemetry::{Identity, Telemetry};
 use divan::{Bencher, black_box};
 use poem::endpoint::BoxEndpoint;
@@ -84,8 +85,15 @@ fn telemetry(environ: &[(&str, &str)]) -> Telemetry {
     };
     let environ = environ.iter().map(|(name, value)| ((*name).into(), (*value).into()));
     let environ: Environ = environ.collect();
-    Telemetry::start_into(std::io::sink(), false, &identity, &LogSettings::default(), &environ)
-        .unwrap()
+    Telemetry::start_into(
+        std::io::sink(),
+        false,
+        &identity,
+        &LogSettings::default(),
+        &TracingSettings::default(),
+        &environ,
+    )
+    .unwrap()
 }
 
 fn runtime() -> Runtime {

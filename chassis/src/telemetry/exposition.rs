@@ -1,4 +1,8 @@
-//! How a registry becomes text for a scraper: Prometheus' text format 0.0.4.
+//! How a registry becomes text for a scraper: in Prometheus' text format 0.0.4, or in OpenMetrics with
+//! exemplars for those who ask. Which it is to be is told from `Accept` in `accept`.
+
+mod accept;
+mod open_metrics;
 
 use prometheus::{Encoder, TEXT_FORMAT, TextEncoder};
 
@@ -13,43 +17,48 @@ pub struct Exposition {
     pub body: Vec<u8>,
 }
 
-/// What every family says at this moment, in the text format 0.0.4.
-pub fn text(metrics: &Metrics) -> prometheus::Result<Exposition> {
-    let mut body = Vec::new();
-    TextEncoder::new().encode(&metrics.gather(), &mut body)?;
-    Ok(Exposition { content_type: TEXT_FORMAT, body })
+/// How an exposition is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus' text format 0.0.4.
+    Text,
+    /// OpenMetrics 0.0.1, which older scrapers ask for; for what we write, the same as 1.0.0.
+    OpenMetrics0,
+    /// OpenMetrics 1.0.0.
+    OpenMetrics1,
 }
 
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-    use super::*;
-
-    /// Suffixes that promtool takes for abbreviated units, and its words for types.
-    const UNWANTED: [&str; 6] = ["_ms", "_s", "_mb", "_gauge", "_counter", "_histogram"];
-
-    #[test]
-    fn is_text_of_version_0_0_4_and_ends_with_a_line_feed() {
-        let exposition = text(&Metrics::new().unwrap()).unwrap();
-        assert_eq!(exposition.content_type, "text/plain; version=0.0.4");
-        assert_eq!(exposition.body.last(), Some(&b'\n'));
+impl Format {
+    /// What the client asked for with its `Accept` header lines; the text format where it did not.
+    pub fn accepted<'a>(accept: impl Iterator<Item = &'a str>) -> Self {
+        accept::choose(accept)
     }
 
-    #[tokio::test]
-    async fn names_and_helps_are_as_promtool_wants_them() {
-        let metrics = Metrics::new().unwrap();
-        metrics.log_events.with_label_values(&["info"]).inc();
-        for family in metrics.gather() {
-            let name = family.name();
-            let counter = family.get_field_type() == prometheus::proto::MetricType::COUNTER;
-            assert_eq!(counter, name.ends_with("_total"), "{name}");
-            assert!(!family.help().is_empty(), "{name}");
-            assert!(
-                name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'),
-                "{name}"
-            );
-            assert!(!UNWANTED.iter().any(|u| name.ends_with(u)), "{name}");
+    /// The value of `Content-Type`.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => TEXT_FORMAT,
+            Self::OpenMetrics0 => "application/openmetrics-text; version=0.0.1; charset=utf-8",
+            Self::OpenMetrics1 => "application/openmetrics-text; version=1.0.0; charset=utf-8",
         }
     }
 }
+
+/// What every family says at this moment.
+pub fn expose(metrics: &Metrics, format: Format) -> prometheus::Result<Exposition> {
+    let families = metrics.gather();
+    let body = match format {
+        Format::Text => {
+            let mut body = Vec::new();
+            TextEncoder::new().encode(&families, &mut body)?;
+            body
+        }
+        Format::OpenMetrics0 | Format::OpenMetrics1 => {
+            open_metrics::encode(&families, &metrics.with_exemplar_slots()).into_bytes()
+        }
+    };
+    Ok(Exposition { content_type: format.content_type(), body })
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@ use prometheus::proto::MetricFamily;
 use prometheus::{Counter, IntCounter, IntGauge};
 use tokio::runtime::{Handle, RuntimeMetrics};
 
+use super::catalogue::{MetricRow, metrics as rows};
+
 /// Families over the runtime that the collector was made in, or else the one that the scrape runs
 /// in. Outside any runtime it yields nothing.
 pub(super) struct RuntimeCollector {
@@ -26,21 +28,13 @@ struct Families {
 
 impl RuntimeCollector {
     pub(super) fn new() -> prometheus::Result<Self> {
+        let gauge = |row: &MetricRow| IntGauge::new(row.name, row.help);
         let families = Families {
-            workers: IntGauge::new("tokio_workers", "Worker threads of the runtime.")?,
-            alive_tasks: IntGauge::new("tokio_alive_tasks", "Tasks that have not ended.")?,
-            global_queue_depth: IntGauge::new(
-                "tokio_global_queue_depth",
-                "Tasks that wait in the queue shared by the workers.",
-            )?,
-            busy: Counter::new(
-                "tokio_worker_busy_seconds_total",
-                "Time that workers were busy; its rate over tokio_workers is the busy ratio.",
-            )?,
-            parks: IntCounter::new(
-                "tokio_worker_parks_total",
-                "Times that a worker went to sleep for lack of work.",
-            )?,
+            workers: gauge(&rows::TOKIO_WORKERS)?,
+            alive_tasks: gauge(&rows::TOKIO_ALIVE_TASKS)?,
+            global_queue_depth: gauge(&rows::TOKIO_GLOBAL_QUEUE_DEPTH)?,
+            busy: Counter::new(rows::TOKIO_BUSY.name, rows::TOKIO_BUSY.help)?,
+            parks: IntCounter::new(rows::TOKIO_PARKS.name, rows::TOKIO_PARKS.help)?,
         };
         Ok(Self {
             runtime: Handle::try_current().ok(),

@@ -1,0 +1,247 @@
+//! The spans and log lines of the chassis, with what stands on them. They are made where things
+//! happen; a test of the service holds these rows against what it told.
+
+use super::{EventRow, Field, LineRow, SpanRow};
+
+pub(super) const SPANS: &[SpanRow] = &[
+    SpanRow {
+        name: "{http.request.method} {http.route}",
+        kind: "server",
+        when: "each request but the operator's; without a route the method alone, `HTTP` for an unknown one",
+        attributes: SERVER,
+    },
+    SpanRow {
+        name: "{db.operation.name} {db.collection.name}",
+        kind: "client",
+        when: "each database statement",
+        attributes: STATEMENT,
+    },
+    SpanRow { name: "password hash", kind: "internal", when: "a new password", attributes: &[] },
+    SpanRow {
+        name: "password verify",
+        kind: "internal",
+        when: "a password is compared with its hash",
+        attributes: &[],
+    },
+];
+
+/// On every span of a request, whoever makes it.
+pub(super) const EVERY_SPAN: &[Field] =
+    &[Field::when("request_id", "string", "inside a request", "`X-Request-Id` of the answer")];
+
+const SERVER: &[Field] = &[
+    Field::always("http.request.method", "string", "the method, or `_OTHER`"),
+    Field::when(
+        "http.request.method_original",
+        "string",
+        "the method is unknown",
+        "the method as sent",
+    ),
+    Field::when("http.route", "string", "the path has one", "template of the OpenAPI document"),
+    Field::when("url.path", "string", "it could be parsed", "the path without its query"),
+    Field::always("url.scheme", "string", "`http` or `https`, as the client sees it"),
+    Field::when(
+        "http.response.status_code",
+        "int",
+        "there was an answer",
+        "status; 5xx sets the span's status to error",
+    ),
+    Field::when(
+        "error.type",
+        "string",
+        "5xx, or there was no answer",
+        "kind of the fault, `client_disconnected` or `drain_timeout`",
+    ),
+    Field::when("client.address", "string", "known", "the client behind trusted proxies"),
+    Field::when("network.peer.address", "string", "known", "the other end of the connection"),
+    Field::when("network.peer.port", "int", "known", "its port"),
+    Field::when("network.protocol.version", "string", "it could be parsed", "`1.0`, `1.1` or `2`"),
+    Field::when("server.address", "string", "the client names one", "host of the request"),
+    Field::when("server.port", "int", "the client names one", "port of the request"),
+    Field::when("user_agent.original", "string", "sent", "`User-Agent`"),
+    Field::when("debug.id", "string", "sent with a debug header", "which of them"),
+];
+
+const STATEMENT: &[Field] = &[
+    Field::always("db.system.name", "string", "`sqlite`, `postgresql`, `mysql` or `mariadb`"),
+    Field::when("db.namespace", "string", "known", "name of the database"),
+    Field::always("db.operation.name", "string", "first word of the statement, or `_OTHER`"),
+    Field::when("db.collection.name", "string", "there is one", "the table"),
+    Field::when(
+        "db.query.text",
+        "string",
+        "values are sent beside it",
+        "the statement with placeholders",
+    ),
+    Field::when(
+        "db.response.status_code",
+        "string",
+        "the database refused",
+        "its code, such as an SQLSTATE",
+    ),
+    Field::when("server.address", "string", "the database is a server", "its host"),
+    Field::when("server.port", "int", "the database is a server", "its port"),
+    Field::when("error.type", "string", "it failed", "as the label of the metric"),
+];
+
+pub(super) const EVERY_LINE: &[Field] = &[
+    Field::always("timestamp", "string", "RFC 3339 in UTC, with microseconds"),
+    Field::always("level", "string", "`ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`"),
+    Field::always("message", "string", "what happened; the same words each time"),
+    Field::always("target", "string", "the module that tells it"),
+    Field::always("service.name", "string", "from the resource"),
+    Field::always("service.version", "string", "from the resource"),
+    Field::always("deployment.environment.name", "string", "from the resource"),
+    Field::when("request_id", "string", "inside a request", "`X-Request-Id` of the answer"),
+    Field::when("trace_id", "string", "inside a trace", "W3C trace id"),
+    Field::when("span_id", "string", "inside a trace", "the span that tells it"),
+    Field::when(
+        "trace_flags",
+        "string",
+        "inside a trace",
+        "W3C trace flags, two digits; the last bit says sampled",
+    ),
+];
+
+pub(super) const LINES: &[LineRow] = &[
+    LineRow {
+        message: "request",
+        level: "INFO, ERROR at 5xx",
+        when: "the end of each request but the operator's, also when the client went away",
+        fields: &[
+            Field::always("http.request.method", "string", "as on the span"),
+            Field::always("http.route", "string", "as on the span; empty without a route"),
+            Field::when("url.path", "string", "it could be parsed", "as on the span"),
+            Field::when("http.response.status_code", "int", "there was an answer", "the status"),
+            Field::always("duration_ms", "double", "from the head of the request to the answer"),
+            Field::when("client.address", "string", "known", "as on the span"),
+            Field::when("user_agent.original", "string", "sent", "as on the span"),
+            Field::when("user.id", "string", "signed in", "the caller"),
+            Field::when("debug.id", "string", "sent with a debug header", "which of them"),
+            Field::when("db.queries", "int", "it could be parsed", "statements of this request"),
+            Field::when("db.duration_ms", "double", "it could be parsed", "their time together"),
+            Field::when("error.type", "string", "5xx, or there was no answer", "as on the span"),
+            Field::when("error", "string", "5xx", "the chain of causes, outermost first"),
+        ],
+    },
+    LineRow {
+        message: "slow database statement",
+        level: "WARN",
+        when: "a statement took longer than `database.slow_query`",
+        fields: &[
+            Field::always("db.operation.name", "string", "as on the span"),
+            Field::always("db.collection.name", "string", "as on the span; empty without one"),
+            Field::when(
+                "db.query.text",
+                "string",
+                "values are sent beside it",
+                "the statement with placeholders",
+            ),
+            Field::always("duration_ms", "double", "waiting for a connection included"),
+        ],
+    },
+    LineRow {
+        message: "log filter changed",
+        level: "WARN, whatever the filter is",
+        when: "an operator has set another filter; `log filter returned` when its time is up",
+        fields: AUDIT_OF_FILTERS,
+    },
+    LineRow {
+        message: "operator's endpoint refused",
+        level: "WARN, whatever the filter is",
+        when: "requests for one without the token, at most once a minute",
+        fields: &[
+            Field::always("event.name", "string", "`authz_fail`"),
+            Field::always("event.outcome", "string", "`failure`"),
+            Field::when("client.address", "string", "known", "who asked last"),
+            Field::always("url.path", "string", "what for"),
+            Field::always("count", "int", "how many since the line before"),
+        ],
+    },
+    LineRow {
+        message: "debug header accepted",
+        level: "WARN, whatever the filter is",
+        when: "the first request with a debug header that is valid for longer than those before",
+        fields: &[
+            Field::always("event.name", "string", "`authz_admin`"),
+            Field::always("event.outcome", "string", "`success`"),
+            Field::when("client.address", "string", "known", "who sent it"),
+            Field::always("debug.id", "string", "which header"),
+            Field::always("expires_at", "string", "RFC 3339"),
+        ],
+    },
+    LineRow {
+        message: "debug header refused",
+        level: "WARN, whatever the filter is",
+        when: "headers that are not valid, at most once a minute",
+        fields: &[
+            Field::always("event.name", "string", "`authz_fail`"),
+            Field::always("event.outcome", "string", "`failure`"),
+            Field::when("client.address", "string", "known", "who sent the last one"),
+            Field::always("reason", "string", "what is wrong with the last one"),
+            Field::always("count", "int", "how many since the line before"),
+        ],
+    },
+    LineRow {
+        message: "log lines were lost",
+        level: "WARN",
+        when: "an output did not take them, at most once a minute; `log lines are written again` after it",
+        fields: &[
+            Field::always("log.output", "string", "`stdout` or `file`"),
+            Field::always("log.lines_lost", "int", "how many"),
+        ],
+    },
+    LineRow {
+        message: "spans cannot be exported",
+        level: "WARN",
+        when: "a collector stops taking them, and once a minute while that lasts; `log records cannot be exported` likewise, `spans are exported again` (INFO) after it",
+        fields: &[
+            Field::always("error", "string", "what the last attempt met"),
+            Field::always("lost", "int", "how many since the line before"),
+        ],
+    },
+    LineRow {
+        message: "spans were lost",
+        level: "WARN",
+        when: "the queue was full, or the collector took a part; at most once a minute, `log records were lost` likewise",
+        fields: &[Field::always("lost", "int", "how many since the line before")],
+    },
+    LineRow {
+        message: "panic",
+        level: "ERROR",
+        when: "code panicked; its request is answered 500",
+        fields: &[
+            Field::when(
+                "exception.message",
+                "string",
+                "it is a literal of the source",
+                "the message",
+            ),
+            Field::when("code.file.path", "string", "known", "where"),
+            Field::when("code.line.number", "int", "known", "where"),
+            Field::when("thread.name", "string", "it has one", "on which thread"),
+        ],
+    },
+];
+
+const AUDIT_OF_FILTERS: &[Field] = &[
+    Field::always("event.name", "string", "`authz_admin`"),
+    Field::always("event.outcome", "string", "`success`"),
+    Field::when("client.address", "string", "somebody changed it", "who"),
+    Field::always("log.filter.old", "string", "the filter so far"),
+    Field::always("log.filter.new", "string", "the filter from now on"),
+    Field::when("returns_at", "string", "for a time", "RFC 3339"),
+];
+
+pub(super) const EVENTS: &[EventRow] = &[
+    EventRow {
+        name: "authz_admin",
+        level: "WARN",
+        meaning: "an operator changed what is logged, or sent a debug header",
+    },
+    EventRow {
+        name: "authz_fail",
+        level: "WARN",
+        meaning: "an attempt at an operator's endpoint, or a debug header, was refused",
+    },
+];
