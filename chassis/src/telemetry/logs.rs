@@ -7,6 +7,10 @@ mod fields;
 mod file;
 mod filter;
 mod format;
+mod losses;
+mod queue;
+mod records;
+mod writer;
 
 use std::path::PathBuf;
 
@@ -15,8 +19,10 @@ use prometheus::IntCounter;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
-pub(super) use self::destination::Destination;
-pub use self::filter::{InvalidFilter, LogFilter};
+pub(super) use self::destination::{Destination, stdout};
+pub(crate) use self::filter::parse as parse_filter;
+pub use self::filter::{FilterChange, FilterNotSet, FilterStatus, InvalidFilter, LogFilter};
+pub(super) use self::records::Records;
 use super::Metrics;
 use crate::settings::Report;
 
@@ -42,7 +48,8 @@ crate::settings! {
         /// How a line is written to stdout.
         pub format: LogFormat = LogFormat::Auto,
         /// Also write JSON lines to this file. Each day (UTC) the file of the day before gets its
-        /// date as an extension; old files are the operator's to remove.
+        /// date as an extension; old files are the operator's to remove. A file that was moved or
+        /// removed is made anew.
         pub file: Option<PathBuf> = None,
     }
 }
@@ -56,17 +63,23 @@ impl LogSettings {
     }
 }
 
-/// Writes each event as one line, at once and on the thread that it happens on.
+/// Makes each event one line and one log record, at once and on the thread that it happens on.
 pub(super) struct LogLayer {
     destination: Destination,
+    records: Option<Records>,
     // Ready before the first line: finding a label takes longer than counting.
     counters: [IntCounter; 5],
 }
 
 impl LogLayer {
-    pub(super) fn new(metrics: &Metrics, destination: Destination) -> Self {
+    pub(super) fn new(
+        metrics: &Metrics,
+        destination: Destination,
+        records: Option<Records>,
+    ) -> Self {
         let counter = |level| metrics.log_events.with_label_values(&[level]);
-        Self { destination, counters: ["error", "warn", "info", "debug", "trace"].map(counter) }
+        let counters = ["error", "warn", "info", "debug", "trace"].map(counter);
+        Self { destination, records, counters }
     }
 
     fn counter(&self, level: Level) -> &IntCounter {
@@ -84,7 +97,11 @@ impl LogLayer {
 impl<S: Subscriber> Layer<S> for LogLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         self.counter(*event.metadata().level()).inc();
-        self.destination.write(event, Utc::now());
+        let now = Utc::now();
+        self.destination.write(event, now);
+        if let Some(records) = &self.records {
+            records.push(event, now);
+        }
     }
 }
 

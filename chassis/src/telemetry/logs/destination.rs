@@ -1,28 +1,29 @@
-//! Where lines go. Writing never holds up the service: a thread does it, and lines that it cannot
-//! keep up with are given up and counted.
+//! Where lines go. Writing never holds up the service: a thread of each output does it, and lines that
+//! it cannot keep up with are given up and counted.
 
 use std::cell::Cell;
-use std::io::Write;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 
 use chrono::{DateTime, Utc};
 use opentelemetry_sdk::Resource;
-use prometheus::IntCounter;
-use tracing::Event;
+use tracing::{Dispatch, Event};
 
 use super::file::DailyFile;
 use super::format::{Format, Scratch};
+use super::losses::{Losses, Reporter, is_muted};
+use super::queue::{QUEUE_BYTES, Queue};
+use super::writer::Writer;
 use super::{LogFormat, LogSettings};
 use crate::settings::Environ;
 use crate::telemetry::{Metrics, TelemetryError};
 
-/// Lines that may wait: some 8 MB, which bridges a stalled reader for half a second at 20 000
-/// requests per second.
-const QUEUE_LINES: usize = 16_384;
-/// Lines that are written with one system call.
-const BATCH_LINES: usize = 256;
+/// Where lines go without `log.file`, by the name that the metrics have for it.
+const STDOUT: &str = "stdout";
+/// `log.file`.
+const FILE: &str = "file";
 /// A thread keeps its buffers unless a giant line made them bigger than this.
 const KEPT_BYTES: usize = 64 * 1024;
 
@@ -32,22 +33,22 @@ thread_local! {
 
 /// All outputs of one service. Cheap to clone.
 #[derive(Clone)]
-pub(in crate::telemetry) struct Destination(Arc<[Output]>);
+pub(in crate::telemetry) struct Destination(Arc<Outputs>);
+
+struct Outputs {
+    all: Vec<Output>,
+    reporter: Arc<Reporter>,
+}
 
 struct Output {
+    name: &'static str,
     format: Format,
     sink: Sink,
 }
 
 enum Sink {
-    Queue { sender: SyncSender<Message>, dropped: IntCounter },
+    Queue { queue: Arc<Queue>, losses: Arc<Losses> },
     Memory(Arc<Mutex<String>>),
-}
-
-enum Message {
-    Line(Box<str>),
-    /// Answered once everything before it is written.
-    Flush(SyncSender<()>),
 }
 
 impl Destination {
@@ -60,17 +61,28 @@ impl Destination {
         environ: &Environ,
         metrics: &Metrics,
     ) -> Result<Self, TelemetryError> {
+        let losses = |name| {
+            Arc::new(Losses::new(name, metrics.log_lines_dropped.with_label_values(&[name])))
+        };
+        let (stdout_losses, file_losses) = (losses(STDOUT), losses(FILE));
+        let all = vec![Arc::clone(&stdout_losses), Arc::clone(&file_losses)];
+        let reporter = Arc::new(Reporter::new(all));
         let lines = Output {
+            name: STDOUT,
             format: format(log.format, terminal, resource, environ),
-            sink: Sink::queue(lines, metrics)?,
+            sink: Sink::queue(STDOUT, lines, &stdout_losses, &reporter)?,
         };
-        let Some(path) = &log.file else {
-            return Ok(Self([lines].into()));
-        };
-        let file = DailyFile::open(path.clone())
-            .map_err(|source| TelemetryError::LogFile { path: path.clone(), source })?;
-        let file = Output { format: Format::json(resource), sink: Sink::queue(file, metrics)? };
-        Ok(Self([lines, file].into()))
+        let mut all = vec![lines];
+        if let Some(path) = &log.file {
+            let file = DailyFile::open(path.clone())
+                .map_err(|source| TelemetryError::LogFile { path: path.clone(), source })?;
+            all.push(Output {
+                name: FILE,
+                format: Format::json(resource),
+                sink: Sink::queue(FILE, file, &file_losses, &reporter)?,
+            });
+        }
+        Ok(Self(Arc::new(Outputs { all, reporter })))
     }
 
     /// Written at once, so that a test need not wait.
@@ -79,20 +91,37 @@ impl Destination {
         resource: &Resource,
         environ: &Environ,
         text: &Arc<Mutex<String>>,
+        metrics: &Metrics,
     ) -> Self {
+        for name in [STDOUT, FILE] {
+            metrics.log_lines_dropped.with_label_values(&[name]);
+        }
         let output = Output {
+            name: STDOUT,
             format: format(log.format, false, resource, environ),
             sink: Sink::Memory(Arc::clone(text)),
         };
-        Self([output].into())
+        let reporter = Arc::new(Reporter::new(Vec::new()));
+        Self(Arc::new(Outputs { all: vec![output], reporter }))
+    }
+
+    /// Lines that an output loses are told there.
+    pub(in crate::telemetry) fn report_losses_to(&self, dispatch: &Dispatch) {
+        self.0.reporter.report_to(dispatch);
     }
 
     pub(super) fn write(&self, event: &Event<'_>, time: DateTime<Utc>) {
         // Taken, not borrowed: a field that logs while it is formatted finds an empty one. None is
         // left while the thread ends.
         let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
-        for output in self.0.iter() {
-            output.format.render(event, time, &mut scratch);
+        let mut rendered = None;
+        for output in self.0.all.iter().filter(|output| !is_muted(output.name)) {
+            // All outputs are of one service, so what has the same style is the same line.
+            let style = Some(output.format.style());
+            if rendered != style {
+                output.format.render(event, time, &mut scratch);
+                rendered = style;
+            }
             output.sink.write(&scratch.line);
         }
         if scratch.line.capacity() <= KEPT_BYTES {
@@ -100,32 +129,45 @@ impl Destination {
         }
     }
 
-    /// Blocks until all lines so far are written. False where an output is out of order.
+    /// Blocks until all lines so far are written or lost. False where the last ones were lost.
     pub(in crate::telemetry) fn flush(&self) -> bool {
-        self.0.iter().all(|output| output.sink.flush())
+        let queues = self.0.all.iter().filter_map(|output| output.sink.as_queue());
+        // All are hurried before one is waited for: it may be blocked.
+        let hurried: Vec<_> = queues.map(|queue| (queue, queue.hurry())).collect();
+        hurried.into_iter().fold(true, |written, (queue, lines)| queue.wait(lines) && written)
     }
 }
 
 impl Sink {
     fn queue(
-        writer: impl Write + Send + 'static,
-        metrics: &Metrics,
+        name: &'static str,
+        output: impl Write + Send + 'static,
+        losses: &Arc<Losses>,
+        reporter: &Arc<Reporter>,
     ) -> Result<Self, TelemetryError> {
-        let (sender, receiver) = sync_channel(QUEUE_LINES);
-        let dropped = metrics.log_lines_dropped.clone();
-        let lost = dropped.clone();
-        thread::Builder::new()
-            .name("log-writer".to_owned())
-            .spawn(move || write_lines(&receiver, writer, &lost))
-            .map_err(TelemetryError::LogWriter)?;
-        Ok(Self::Queue { sender, dropped })
+        let queue = Arc::new(Queue::new(QUEUE_BYTES));
+        let writer = Writer {
+            name,
+            queue: Arc::clone(&queue),
+            losses: Arc::clone(losses),
+            reporter: Arc::clone(reporter),
+        };
+        writer.start(output)?;
+        Ok(Self::Queue { queue, losses: Arc::clone(losses) })
+    }
+
+    fn as_queue(&self) -> Option<&Queue> {
+        match self {
+            Self::Queue { queue, .. } => Some(queue),
+            Self::Memory(_) => None,
+        }
     }
 
     fn write(&self, line: &str) {
         match self {
-            Self::Queue { sender, dropped } => {
-                if sender.try_send(Message::Line(line.into())).is_err() {
-                    dropped.inc();
+            Self::Queue { queue, losses } => {
+                if !queue.push(line) {
+                    losses.add(1);
                 }
             }
             Self::Memory(text) => {
@@ -133,14 +175,20 @@ impl Sink {
             }
         }
     }
+}
 
-    fn flush(&self) -> bool {
-        let Self::Queue { sender, .. } = self else {
-            return true;
-        };
-        let (done, finished) = sync_channel(1);
-        sender.send(Message::Flush(done)).is_ok() && finished.recv().is_ok()
+impl Drop for Sink {
+    fn drop(&mut self) {
+        if let Some(queue) = self.as_queue() {
+            queue.close();
+        }
     }
+}
+
+/// Stdout without the buffer of the standard library, which hides how much of a line was written.
+pub(in crate::telemetry) fn stdout() -> Result<File, TelemetryError> {
+    let descriptor = io::stdout().as_fd().try_clone_to_owned();
+    descriptor.map(File::from).map_err(TelemetryError::LogWriter)
 }
 
 fn format(format: LogFormat, terminal: bool, resource: &Resource, environ: &Environ) -> Format {
@@ -153,67 +201,53 @@ fn format(format: LogFormat, terminal: bool, resource: &Resource, environ: &Envi
     }
 }
 
-/// Ends when the last sender is gone.
-fn write_lines(receiver: &Receiver<Message>, mut writer: impl Write, lost: &IntCounter) {
-    let mut batch = Vec::new();
-    while let Ok(first) = receiver.recv() {
-        let mut flushes = Vec::new();
-        let mut lines = 0;
-        let waiting = std::iter::once(first).chain(receiver.try_iter());
-        for message in waiting.take(BATCH_LINES) {
-            match message {
-                Message::Line(line) => {
-                    batch.extend_from_slice(line.as_bytes());
-                    lines += 1;
-                }
-                Message::Flush(done) => flushes.push(done),
-            }
-        }
-        // Nobody could be told: the log is what is broken.
-        if writer.write_all(&batch).and_then(|()| writer.flush()).is_err() {
-            lost.inc_by(lines);
-        }
-        batch.clear();
-        for done in flushes {
-            let _ = done.send(());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use prometheus::IntCounter;
 
     use super::*;
 
-    /// Writes nothing until it may, then fails.
-    struct Stalled(Receiver<()>);
+    /// Tells that it was called, writes nothing until it may, then fails.
+    struct Stalled {
+        called: Sender<()>,
+        resume: Receiver<()>,
+    }
 
     impl Write for Stalled {
-        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
-            let _ = self.0.recv();
-            Err(std::io::ErrorKind::BrokenPipe.into())
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            let _ = self.called.send(());
+            let _ = self.resume.recv();
+            Err(io::ErrorKind::BrokenPipe.into())
         }
 
-        fn flush(&mut self) -> std::io::Result<()> {
+        fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
     }
 
     #[test]
     fn a_stalled_output_costs_lines_and_no_time() {
-        let metrics = Metrics::new().unwrap();
-        let (resume, stalled) = channel();
-        let sink = Sink::queue(Stalled(stalled), &metrics).unwrap();
-        let written = QUEUE_LINES + 2 * BATCH_LINES;
-        for _ in 0..written {
-            sink.write("line\n");
+        let dropped = IntCounter::new("dropped", "Dropped.").unwrap();
+        let losses = Arc::new(Losses::new(STDOUT, dropped.clone()));
+        let reporter = Arc::new(Reporter::new(vec![Arc::clone(&losses)]));
+        let ((called, calls), (resume, stalled)) = (channel(), channel());
+        let output = Stalled { called, resume: stalled };
+        let sink = Sink::queue(STDOUT, output, &losses, &reporter).unwrap();
+        let line = format!("{}\n", "x".repeat(1023));
+        sink.write(&line);
+        calls.recv().unwrap();
+        let fitting = QUEUE_BYTES / line.len();
+        for _ in 0..fitting + 500 {
+            sink.write(&line);
         }
-        assert!(metrics.log_lines_dropped.get() >= BATCH_LINES as u64);
+        assert_eq!(dropped.get(), 500);
         drop(resume);
-        assert!(sink.flush());
-        assert_eq!(metrics.log_lines_dropped.get(), written as u64);
+        let queue = sink.as_queue().unwrap();
+        assert!(!queue.wait(queue.hurry()));
+        assert_eq!(dropped.get(), fitting as u64 + 501);
     }
 }

@@ -2,9 +2,8 @@
 
 use std::fmt::{self, Write};
 
-/// Bytes of one value that are kept: enough for any sensible field, and a line stays below what log
-/// shippers take (16 KiB lines are split by container runtimes).
-pub(super) const VALUE_LIMIT: usize = 8 * 1024;
+/// Bytes that one value takes on its line, escapes included: enough for any sensible field.
+pub(super) const VALUE_LIMIT: usize = 4 * 1024;
 
 /// Which characters have a meaning at the place where the text goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +37,10 @@ impl Escape {
     }
 
     fn push(self, c: char, out: &mut String) {
+        if self == Self::Parameter && !matches!(c, '"' | '\\' | ']') {
+            // RFC 5424 knows no other escapes; what reads as one afterwards is one of a plain message.
+            out.push('\\');
+        }
         match (self, c) {
             (_, '\n') => out.push_str("\\n"),
             (_, '\r') => out.push_str("\\r"),
@@ -51,8 +54,40 @@ impl Escape {
 }
 
 impl<'a> Escaped<'a> {
-    pub(super) fn new(out: &'a mut String, escape: Escape) -> Self {
-        Self { out, escape, left: VALUE_LIMIT, is_cut: false }
+    pub(super) fn new(out: &'a mut String, escape: Escape, limit: usize) -> Self {
+        Self { out, escape, left: limit, is_cut: false }
+    }
+
+    /// Appends as much as fits; gives whether that is all.
+    fn push_plain(&mut self, text: &str) -> bool {
+        let fitting = text.floor_char_boundary(self.left);
+        self.out.push_str(&text[..fitting]);
+        self.left -= fitting;
+        fitting == text.len()
+    }
+
+    fn push_special(&mut self, c: char) -> bool {
+        let before = self.out.len();
+        self.escape.push(c, self.out);
+        let fits = self.left.checked_sub(self.out.len() - before);
+        match fits {
+            Some(left) => self.left = left,
+            None => self.out.truncate(before),
+        }
+        fits.is_some()
+    }
+
+    fn push(&mut self, text: &str) -> bool {
+        let mut rest = text;
+        while let Some(at) = rest.find(|c| self.escape.is_special(c)) {
+            let (plain, special) = rest.split_at(at);
+            let mut chars = special.chars();
+            if !self.push_plain(plain) || !chars.next().is_none_or(|c| self.push_special(c)) {
+                return false;
+            }
+            rest = chars.as_str();
+        }
+        self.push_plain(rest)
     }
 }
 
@@ -62,18 +97,7 @@ impl Write for Escaped<'_> {
         if self.is_cut {
             return Err(fmt::Error);
         }
-        let fitting = text.floor_char_boundary(self.left);
-        self.left -= fitting;
-        let mut rest = &text[..fitting];
-        while let Some(at) = rest.find(|c| self.escape.is_special(c)) {
-            let (plain, special) = rest.split_at(at);
-            self.out.push_str(plain);
-            let mut chars = special.chars();
-            chars.by_ref().take(1).for_each(|c| self.escape.push(c, self.out));
-            rest = chars.as_str();
-        }
-        self.out.push_str(rest);
-        if fitting < text.len() {
+        if !self.push(text) {
             self.is_cut = true;
             self.out.push('…');
             return Err(fmt::Error);
@@ -82,10 +106,19 @@ impl Write for Escaped<'_> {
     }
 }
 
-/// Line and paragraph separators, which some readers take for line ends, and the marks that turn
-/// the direction of text, which can make a line on a terminal read as another one.
-fn is_line_break_or_direction(c: char) -> bool {
-    matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Line and paragraph separators, which some readers take for line ends, the marks that turn the
+/// direction of text, which can make a line on a terminal read as another one, and the byte order
+/// mark, which means something at the start of a syslog message.
+pub(super) fn is_line_break_or_direction(c: char) -> bool {
+    matches!(
+        c,
+        '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{feff}'
+    )
 }
 
 #[cfg(test)]
@@ -94,13 +127,14 @@ mod tests {
 
     fn escaped(escape: Escape, text: &str) -> String {
         let mut out = String::new();
-        let _ = Escaped::new(&mut out, escape).write_str(text);
+        let _ = Escaped::new(&mut out, escape, VALUE_LIMIT).write_str(text);
         out
     }
 
     #[test]
     fn json_strings_come_back_as_they_were() {
-        let text = "\"a\\b\" \r\n\t\0\u{1b}[31m \u{7f}\u{85}\u{2028}\u{2029}\u{202e} é 🦀";
+        let text =
+            "\"a\\b\" \r\n\t\0\u{1b}[31m \u{7f}\u{85}\u{2028}\u{2029}\u{202e}\u{200f}\u{feff} é 🦀";
         let line = escaped(Escape::Json, text);
         assert!(!line.contains(|c: char| c.is_control() || is_line_break_or_direction(c)));
         let back: String = serde_json::from_str(&format!("\"{line}\"")).unwrap_or_default();
@@ -120,6 +154,7 @@ mod tests {
     #[test]
     fn parameters_escape_what_rfc_5424_names() {
         assert_eq!(escaped(Escape::Parameter, "a\"b\\c]d"), "a\\\"b\\\\c\\]d");
+        assert_eq!(escaped(Escape::Parameter, "a\n\0"), "a\\\\n\\\\u{0}");
     }
 
     #[test]
@@ -127,10 +162,24 @@ mod tests {
         let line = escaped(Escape::Json, &"é".repeat(VALUE_LIMIT));
         assert_eq!(line, format!("{}…", "é".repeat(VALUE_LIMIT / 2)));
         let mut out = String::new();
-        let mut deaf = Escaped::new(&mut out, Escape::Json);
+        let mut deaf = Escaped::new(&mut out, Escape::Json, VALUE_LIMIT);
         for _ in 0..=VALUE_LIMIT {
             let _ = deaf.write_str("ab");
         }
         assert_eq!(out.chars().filter(|c| *c == '…').count(), 1);
+    }
+
+    #[test]
+    fn escapes_count_and_stay_whole() {
+        for escape in [Escape::Json, Escape::Parameter, Escape::Quoted, Escape::Plain] {
+            for before in 0..8 {
+                let text = format!("{}{}", "x".repeat(before), "\0".repeat(VALUE_LIMIT));
+                let line = escaped(escape, &text);
+                let kept = line.strip_suffix('…').unwrap_or_default();
+                let ends = if escape == Escape::Json { "\\u0000" } else { "\\u{0}" };
+                assert!(kept.len() <= VALUE_LIMIT && kept.len() + 8 > VALUE_LIMIT, "{escape:?}");
+                assert!(kept.ends_with(ends), "{escape:?}");
+            }
+        }
     }
 }

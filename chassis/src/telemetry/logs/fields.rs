@@ -1,17 +1,30 @@
 //! The fields of one event as they stand on its line.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::{self, Debug, Write};
 
 use tracing::field::{Field, FieldSet, Visit};
 
-use super::escape::{Escape, Escaped};
+use super::escape::{Escape, Escaped, VALUE_LIMIT};
+use crate::causes;
 use crate::telemetry::resource::{DEPLOYMENT_ENVIRONMENT, SERVICE_NAME, SERVICE_VERSION};
 
+/// Bytes that the message and the fields of one event take together. With what stands on every line
+/// that makes 16 KiB, beyond which container runtimes split a line.
+const EVENT_LIMIT: usize = 14 * 1024;
+/// A field that has less room than this is left out, and counted on the line.
+const FIELD_ROOM: usize = 64;
+/// The longest key; names are in the source, so a longer one is a mistake.
+const KEY_LIMIT: usize = 256;
+/// How many fields were left out.
+const OMITTED: &str = "fields.omitted";
+
 /// Keys that every line has from elsewhere. A field of that name becomes `fields.<name>`.
-const RESERVED: [&str; 10] = [
+const RESERVED: [&str; 11] = [
     "timestamp",
     "level",
+    "message",
     "target",
     SERVICE_NAME,
     SERVICE_VERSION,
@@ -39,31 +52,41 @@ pub(super) struct Fields<'a> {
     pub(super) declared: &'a FieldSet,
     pub(super) message: &'a mut String,
     pub(super) pairs: &'a mut String,
+    pub(super) omitted: usize,
 }
 
 impl Style {
     /// Appends a pair whose value is text.
     pub(super) fn text(self, out: &mut String, key: &str, value: &dyn fmt::Display) {
         self.key(out, key);
-        self.value(out, |text| write!(text, "{value}"));
+        self.value(out, VALUE_LIMIT, |text| write!(text, "{value}"));
     }
 
     fn key(self, out: &mut String, key: &str) {
         match self {
             Self::Json => {
                 out.push_str(",\"");
-                escaped(out, Escape::Json, |text| text.write_str(key));
+                escaped(out, Escape::Json, KEY_LIMIT, |text| text.write_str(key));
                 out.push_str("\":");
             }
             Self::Pretty => {
                 out.push(' ');
-                escaped(out, Escape::Plain, |text| text.write_str(key));
+                let start = out.len();
+                escaped(out, Escape::Plain, KEY_LIMIT, |text| text.write_str(key));
+                if out[start..].contains(|c: char| c == '=' || needs_quotes(c)) {
+                    let spelt = out.split_off(start);
+                    let _ = write!(out, "{spelt:?}");
+                }
                 out.push('=');
             }
             Self::Syslog => {
                 out.push(' ');
                 let allowed = |c: &char| c.is_ascii_graphic() && !matches!(c, '=' | ']' | '"');
+                let start = out.len();
                 out.extend(key.chars().filter(allowed).take(32));
+                if out.len() == start {
+                    out.push('_');
+                }
                 out.push('=');
             }
         }
@@ -75,13 +98,18 @@ impl Style {
         let _ = write!(out, "{quote}{value}{quote}");
     }
 
-    fn value(self, out: &mut String, write: impl FnOnce(&mut Escaped<'_>) -> fmt::Result) {
+    fn value(
+        self,
+        out: &mut String,
+        limit: usize,
+        write: impl FnOnce(&mut Escaped<'_>) -> fmt::Result,
+    ) {
         match self {
-            Self::Json => quoted(out, Escape::Json, write),
-            Self::Syslog => quoted(out, Escape::Parameter, write),
+            Self::Json => quoted(out, Escape::Json, limit, write),
+            Self::Syslog => quoted(out, Escape::Parameter, limit, write),
             Self::Pretty => {
                 let start = out.len();
-                escaped(out, Escape::Quoted, write);
+                escaped(out, Escape::Quoted, limit, write);
                 if out[start..].contains(needs_quotes) {
                     out.insert(start, '"');
                     out.push('"');
@@ -113,40 +141,71 @@ impl Style {
     }
 }
 
+/// The key that a field gets.
+pub(super) fn key(declared: &FieldSet, field: &Field) -> Cow<'static, str> {
+    let raw = field.name();
+    // `error.r#type` is how the macros spell `error.type`.
+    let name: Cow<'static, str> =
+        if raw.as_bytes().contains(&b'#') { raw.replace("r#", "").into() } else { raw.into() };
+    let is_reserved = RESERVED.contains(&&*name) || name.starts_with("fields.");
+    match earlier(declared, field, &name) + usize::from(is_reserved) {
+        0 => name,
+        1 => format!("fields.{name}").into(),
+        nth => format!("fields.{name}.{nth}").into(),
+    }
+}
+
+/// How many fields before this one have its name: the macros let one name stand twice, but a key may
+/// not.
+fn earlier(declared: &FieldSet, field: &Field, name: &str) -> usize {
+    let earlier = declared.iter().take(field.index());
+    earlier.filter(|earlier| is_spelt(earlier.name(), name)).count()
+}
 impl Fields<'_> {
-    /// The macros let one name stand twice; a key may not.
-    fn is_repeated(&self, field: &Field) -> bool {
-        let first = self.declared.field(field.name());
-        first.is_some_and(|first| first.index() != field.index())
+    fn key(&mut self, field: &Field) {
+        let key = key(self.declared, field);
+        self.style.key(self.pairs, &key);
     }
 
-    fn key(&mut self, field: &Field) {
-        let name = field.name();
-        if RESERVED.contains(&name) || self.is_repeated(field) {
-            return self.style.key(self.pairs, &format!("fields.{name}"));
+    /// Says how many fields there was no room for.
+    pub(super) fn finish(self) {
+        if self.omitted > 0 {
+            self.style.key(self.pairs, OMITTED);
+            self.style.literal(self.pairs, &self.omitted);
         }
-        // `error.r#type` is how the macros spell `error.type`.
-        if name.contains("r#") {
-            return self.style.key(self.pairs, &name.replace("r#", ""));
+    }
+
+    fn room(&self) -> usize {
+        EVENT_LIMIT.saturating_sub(self.message.len() + self.pairs.len())
+    }
+
+    /// Appends the key of a field, and gives the bytes that there are for its value.
+    fn begin(&mut self, field: &Field) -> Option<usize> {
+        let room = self.room().checked_sub(field.name().len().min(KEY_LIMIT) + FIELD_ROOM);
+        match room {
+            Some(_) => self.key(field),
+            None => self.omitted += 1,
         }
-        self.style.key(self.pairs, name);
+        room.map(|room| room.min(VALUE_LIMIT))
     }
 
     fn literal(&mut self, field: &Field, value: &dyn fmt::Display) {
         if is_message(field) {
-            let _ = write!(self.message, "{value}");
-            return;
+            return self.text(field, |text| write!(text, "{value}"));
         }
-        self.key(field);
-        self.style.literal(self.pairs, value);
+        if self.begin(field).is_some() {
+            self.style.literal(self.pairs, value);
+        }
     }
 
     fn text(&mut self, field: &Field, write: impl FnOnce(&mut Escaped<'_>) -> fmt::Result) {
         if is_message(field) {
-            return escaped(self.message, self.style.message(), write);
+            let limit = self.room().min(VALUE_LIMIT);
+            return escaped(self.message, self.style.message(), limit, write);
         }
-        self.key(field);
-        self.style.value(self.pairs, write);
+        if let Some(limit) = self.begin(field) {
+            self.style.value(self.pairs, limit, write);
+        }
     }
 }
 
@@ -185,38 +244,49 @@ impl Visit for Fields<'_> {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.text(field, |text| {
-            write!(text, "{value}")?;
-            let mut cause = value.source();
-            while let Some(error) = cause {
-                write!(text, ": {error}")?;
-                cause = error.source();
-            }
-            Ok(())
-        });
+        self.text(field, |text| causes::write(text, value));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         if is_message(field) {
             return self.text(field, |text| write!(text, "{value:?}"));
         }
-        self.key(field);
-        let start = self.pairs.len();
-        self.style.value(self.pairs, |text| write!(text, "{value:?}"));
-        self.style.strip_quotes(self.pairs, start);
+        if let Some(limit) = self.begin(field) {
+            let start = self.pairs.len();
+            self.style.value(self.pairs, limit, |text| write!(text, "{value:?}"));
+            self.style.strip_quotes(self.pairs, start);
+        }
     }
 }
 
-fn quoted(out: &mut String, escape: Escape, write: impl FnOnce(&mut Escaped<'_>) -> fmt::Result) {
+/// Whether the name `raw`, as the macros have it, means `name`.
+fn is_spelt(raw: &str, name: &str) -> bool {
+    raw == name
+        || (raw.len() > name.len()
+            && raw.as_bytes().contains(&b'#')
+            && raw.replace("r#", "") == name)
+}
+
+fn quoted(
+    out: &mut String,
+    escape: Escape,
+    limit: usize,
+    write: impl FnOnce(&mut Escaped<'_>) -> fmt::Result,
+) {
     out.push('"');
-    escaped(out, escape, write);
+    escaped(out, escape, limit, write);
     out.push('"');
 }
 
-fn escaped(out: &mut String, escape: Escape, write: impl FnOnce(&mut Escaped<'_>) -> fmt::Result) {
+fn escaped(
+    out: &mut String,
+    escape: Escape,
+    limit: usize,
+    write: impl FnOnce(&mut Escaped<'_>) -> fmt::Result,
+) {
     // An error says that the limit was reached, or that a value refuses to be formatted; the line
     // is written with what there is.
-    let _ = write(&mut Escaped::new(out, escape));
+    let _ = write(&mut Escaped::new(out, escape, limit));
 }
 
 /// Whether a value of a pretty line would end early, or have escapes that nobody sees as such.
@@ -224,6 +294,6 @@ fn needs_quotes(c: char) -> bool {
     c.is_whitespace() || matches!(c, '"' | '\\')
 }
 
-fn is_message(field: &Field) -> bool {
+pub(super) fn is_message(field: &Field) -> bool {
     field.name() == "message"
 }

@@ -76,8 +76,9 @@ impl Format {
         let name = attribute(resource, SERVICE_NAME);
         let (host, app) = (header_part(&host_name(environ), 255), header_part(&name, 48));
         let mut origin = "[origin".to_owned();
-        Style::Syslog.text(&mut origin, "software", &name);
-        Style::Syslog.text(&mut origin, "swVersion", &attribute(resource, SERVICE_VERSION));
+        let version = attribute(resource, SERVICE_VERSION);
+        Style::Syslog.text(&mut origin, "software", &origin_part(&name, 48));
+        Style::Syslog.text(&mut origin, "swVersion", &origin_part(&version, 32));
         origin.push(']');
         let mut environment = String::new();
         let value = attribute(resource, DEPLOYMENT_ENVIRONMENT);
@@ -94,12 +95,15 @@ impl Format {
         let metadata = event.metadata();
         let style = self.style();
         scratch.clear();
-        event.record(&mut Fields {
+        let mut fields = Fields {
             style,
             declared: metadata.fields(),
             message: &mut scratch.message,
             pairs: &mut scratch.pairs,
-        });
+            omitted: 0,
+        };
+        event.record(&mut fields);
+        fields.finish();
         push_request(style, &mut scratch.request);
         push_trace(style, &mut scratch.trace);
         let head = Head {
@@ -116,7 +120,7 @@ impl Format {
         let _ = written;
     }
 
-    fn style(&self) -> Style {
+    pub(super) fn style(&self) -> Style {
         match self {
             Self::Json(_) => Style::Json,
             Self::Pretty { .. } => Style::Pretty,
@@ -222,6 +226,12 @@ fn header_part(text: &str, length: usize) -> String {
     let printable = text.chars().filter(char::is_ascii_graphic);
     let part: String = printable.take(length).collect();
     if part.is_empty() { "-".to_owned() } else { part }
+}
+
+/// A receiver may hold longer values against the message, RFC 5424 section 7.2.
+fn origin_part(text: &str, length: usize) -> String {
+    // An escape would be longer than what it stands for.
+    text.chars().filter(|c| !c.is_control()).take(length).collect()
 }
 
 /// What containers and shells say, else what the kernel says.

@@ -2,23 +2,30 @@
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::fmt;
+use std::fs::{self, File};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tracing::dispatcher::with_default;
 
 use super::escape::VALUE_LIMIT;
 use super::*;
-use crate::settings::Environment;
+use crate::settings::{Environ, Environment};
+use crate::telemetry::traces::TracingSettings;
 use crate::telemetry::{Captured, Identity, Telemetry, TelemetryError};
 
 fn capture(format: LogFormat, level: &str) -> Result<(Telemetry, Captured), TelemetryError> {
-    let identity = Identity {
+    let log = LogSettings { level: level.to_owned(), format, file: None };
+    Telemetry::capture(&identity(), &log)
+}
+
+fn identity() -> Identity {
+    Identity {
         name: "belvedere".to_owned(),
         version: "0.1.0".to_owned(),
         environment: Environment::Development,
-    };
-    let log = LogSettings { level: level.to_owned(), format, file: None };
-    Telemetry::capture(&identity, &log)
+    }
 }
 
 fn text(format: LogFormat, log: impl FnOnce()) -> String {
@@ -206,6 +213,59 @@ fn syslog_messages_are_of_rfc_5424() {
          [fields@32473 deployment.environment.name=\"development\" target=\"here\" \
          count=\"2\" quote=\"a\\\"b\\]c\\\\\"] \u{feff}hello\n"
     );
+}
+
+#[test]
+fn syslog_cuts_what_names_the_software_to_what_rfc_5424_allows() {
+    let identity = Identity {
+        name: "ä".repeat(49),
+        version: "9".repeat(33),
+        environment: Environment::Development,
+    };
+    let log = LogSettings { format: LogFormat::Syslog, ..LogSettings::default() };
+    let (telemetry, captured) = Telemetry::capture(&identity, &log).unwrap();
+    with_default(&telemetry.dispatch(), || tracing::info!("hello"));
+    let origin =
+        format!("[origin software=\"{}\" swVersion=\"{}\"]", "ä".repeat(48), "9".repeat(32));
+    assert!(captured.text().contains(&origin), "{}", captured.text());
+}
+
+/// How often a value is formatted for a line on stdout and one in the file.
+async fn formatted(format: LogFormat) -> (usize, String, String) {
+    struct Counted(AtomicUsize);
+    impl fmt::Display for Counted {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            f.write_str("value")
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let (stdout, file) = (directory.path().join("stdout"), directory.path().join("file"));
+    let log = LogSettings { format, file: Some(file.clone()), ..LogSettings::default() };
+    let (tracing, environ) = (TracingSettings::default(), Environ::from([("", ""); 0]));
+    let lines = File::create(&stdout).unwrap();
+    let telemetry =
+        Telemetry::start_into(lines, false, &identity(), &log, &tracing, &environ).unwrap();
+    let counted = Counted(AtomicUsize::new(0));
+    with_default(&telemetry.dispatch(), || tracing::info!(%counted, "line"));
+    assert!(telemetry.flush_lines(Duration::from_secs(20)).await);
+    let [stdout, file] = [stdout, file].map(|path| fs::read_to_string(path).unwrap());
+    (counted.0.into_inner(), stdout, file)
+}
+
+#[tokio::test]
+async fn a_line_that_two_outputs_share_is_made_once() {
+    let (times, stdout, file) = formatted(LogFormat::Json).await;
+    assert!(stdout.contains("\"counted\":\"value\""), "{stdout}");
+    assert_eq!((times, stdout), (1, file));
+}
+
+#[tokio::test]
+async fn each_output_has_its_own_format() {
+    let (times, stdout, file) = formatted(LogFormat::Pretty).await;
+    assert_eq!(times, 2);
+    assert!(stdout.contains("line counted=value"), "{stdout}");
+    assert!(file.contains("\"counted\":\"value\""), "{file}");
 }
 
 #[test]
