@@ -3,11 +3,19 @@
 //! Nothing here is global unless [`Telemetry::install`] is called, so two services in one process
 //! stay apart. What a request says about itself is decided in `http::observe`.
 
+pub(crate) mod audit;
+pub(crate) mod carrier;
+pub mod catalogue;
+pub mod debug_header;
+mod export;
 pub mod exposition;
 pub mod logs;
 pub mod metrics;
 mod otel_environment;
 mod panics;
+pub mod period;
+#[cfg(target_os = "linux")]
+mod process;
 mod resource;
 mod runtime;
 pub mod scope;
@@ -23,29 +31,37 @@ use std::time::{Duration, Instant};
 use hyper::HeaderMap;
 use opentelemetry::trace::SpanContext;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sdk::trace::{SdkTracer, SpanData};
 use tokio::sync::oneshot;
 use tracing::Dispatch;
 use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 
-use self::logs::{Destination, InvalidFilter, LogFilter, LogLayer, LogSettings};
+use self::audit::Audit;
+use self::export::Export;
+use self::logs::{Destination, InvalidFilter, LogFilter, LogLayer, LogSettings, Records};
 use self::otel_environment::OtelEnvironment;
 use self::target::ExportTarget;
-use self::traces::{Memory, Traces};
+use self::traces::{Memory, Traces, TracingSettings};
 use crate::settings::{Environ, Environment};
 
+pub use catalogue::catalogue;
+pub use export::{ExportError, ExportState, SignalStatus, TelemetryStatus};
 pub use metrics::Metrics;
 pub use scope::RequestScope;
 
-/// The parts of a shutdown's time that exporting spans may take; the rest writes the last lines.
-const SPANS_SHARE: (u32, u32) = (4, 5);
+/// The parts of a shutdown's time that the export may take; the rest writes the last lines.
+const EXPORT_SHARE: (u32, u32) = (9, 10);
 
 /// Who speaks: the facts that stand on every line, span and in `target_info`.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// `service.name`; `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` beat it.
+    ///
+    /// It should be the name of the service's crate: a debug header lets events at DEBUG through
+    /// whose target is in the crate of this name (`-` read as `_`), in one that begins with it and
+    /// `_`, or in the chassis, and no others.
     pub name: String,
     /// `service.version`.
     pub version: String,
@@ -62,8 +78,10 @@ struct Parts {
     _second: Dispatch,
     metrics: Metrics,
     log_filter: LogFilter,
+    audit: Audit,
     destination: Destination,
     traces: Traces,
+    export: Export,
 }
 
 /// What a [`Telemetry::capture`] wrote, for tests.
@@ -98,30 +116,32 @@ pub enum TelemetryError {
         /// Why it is no use.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Spans are to be exported and there is no Tokio runtime to do it.
-    #[error("telemetry must start within a Tokio runtime")]
-    NoRuntime(#[from] tokio::runtime::TryCurrentError),
-    /// The exporter refuses its settings.
-    #[error("the OTLP exporter cannot be built")]
-    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// An endpoint that no request can be made for.
+    #[error("the endpoint of the OTLP exporter cannot be used")]
+    Endpoint,
+    /// The thread that exports did not start.
+    #[error("the export cannot start")]
+    Export(#[source] std::io::Error),
     /// Two metric families collide.
     #[error("a metric cannot be registered")]
     Metrics(#[from] prometheus::Error),
 }
 
 impl Telemetry {
-    /// Opens the real outputs: lines to stdout and `log.file`, spans to the collector that the
-    /// `OTEL_*` variables name. Must be called within a Tokio runtime, which then carries the export.
+    /// Opens the real outputs: lines to stdout and `log.file`, spans and log records to the collector
+    /// that the `OTEL_*` variables name.
     ///
-    /// Malformed `OTEL_*` variables do not stop the service: each is ignored with a warning.
+    /// Malformed `OTEL_*` variables do not stop the service: each is ignored with a warning. A file that
+    /// one of them names and that cannot be read does stop it.
     pub fn start(
         identity: &Identity,
         log: &LogSettings,
+        tracing: &TracingSettings,
         environ: &Environ,
     ) -> Result<Self, TelemetryError> {
-        let stdout = std::io::stdout();
+        let stdout = logs::stdout()?;
         let terminal = stdout.is_terminal();
-        Self::start_into(stdout, terminal, identity, log, environ)
+        Self::start_into(stdout, terminal, identity, log, tracing, environ)
     }
 
     /// The same with lines into something else than stdout; on a `terminal` they are coloured.
@@ -130,14 +150,17 @@ impl Telemetry {
         terminal: bool,
         identity: &Identity,
         log: &LogSettings,
+        tracing: &TracingSettings,
         environ: &Environ,
     ) -> Result<Self, TelemetryError> {
         let otel = OtelEnvironment::read(environ);
-        let metrics = Metrics::new()?;
+        let metrics = Metrics::with_exemplars(otel.exemplars)?;
         let resource = resource::describe(identity, &otel);
         let destination = Destination::open(lines, terminal, log, &resource, environ, &metrics)?;
-        let traces = Traces::start(&otel, resource.clone(), &metrics)?;
-        let telemetry = Self::assemble(log, &resource, metrics, destination, traces)?;
+        let export = Export::start(&otel, &resource, &metrics)?;
+        let traces = Traces::start(&otel, tracing, resource.clone(), export.traces(), &metrics);
+        let parts = (destination, traces, export);
+        let telemetry = Self::assemble(identity, log, &otel, &resource, metrics, parts)?;
         telemetry.tell_what_was_ignored(&otel);
         Ok(telemetry)
     }
@@ -147,40 +170,51 @@ impl Telemetry {
         identity: &Identity,
         log: &LogSettings,
     ) -> Result<(Self, Captured), TelemetryError> {
-        Self::capture_in(identity, log, &Environ::from([("", ""); 0]))
+        Self::capture_in(identity, log, &TracingSettings::default(), &Environ::from([("", ""); 0]))
     }
 
-    fn capture_in(
+    /// The same with settings of its own for traces, and with `OTEL_*` variables.
+    pub fn capture_in(
         identity: &Identity,
         log: &LogSettings,
+        tracing: &TracingSettings,
         environ: &Environ,
     ) -> Result<(Self, Captured), TelemetryError> {
         let otel = OtelEnvironment::read(environ);
         let captured = Captured { text: Arc::default(), spans: Memory::default() };
-        let metrics = Metrics::new()?;
+        let metrics = Metrics::with_exemplars(otel.exemplars)?;
         let resource = resource::describe(identity, &otel);
-        let destination = Destination::memory(log, &resource, environ, &captured.text);
-        let traces = Traces::keep(&otel, resource.clone(), &metrics, captured.spans.clone());
-        let telemetry = Self::assemble(log, &resource, metrics, destination, traces)?;
+        let destination = Destination::memory(log, &resource, environ, &captured.text, &metrics);
+        let export = Export::none(&metrics);
+        let spans = captured.spans.clone().cut_at(otel.traces.attributes.length);
+        let traces = Traces::keep(&otel, tracing, resource.clone(), spans, &metrics);
+        let parts = (destination, traces, export);
+        let telemetry = Self::assemble(identity, log, &otel, &resource, metrics, parts)?;
         telemetry.tell_what_was_ignored(&otel);
         Ok((telemetry, captured))
     }
 
     fn assemble(
+        identity: &Identity,
         log: &LogSettings,
+        otel: &OtelEnvironment,
         resource: &Resource,
         metrics: Metrics,
-        destination: Destination,
-        traces: Traces,
+        (destination, traces, export): (Destination, Traces, Export),
     ) -> Result<Self, TelemetryError> {
         resource::register_info(&metrics, resource)?;
-        let (log_filter, event_filter) =
-            LogFilter::new(&log.level).map_err(TelemetryError::LogLevel)?;
+        let audit = Audit::new(&metrics);
+        let (log_filter, event_filter) = LogFilter::new(&log.level, &identity.name, audit.clone())
+            .map_err(TelemetryError::LogLevel)?;
+        let records = Records::new(export.logs(), otel.logs.attributes, resource);
+        let layer = LogLayer::new(&metrics, destination.clone(), records);
         let subscriber = tracing_subscriber::registry()
-            .with(LogLayer::new(&metrics, destination.clone()).with_filter(event_filter))
-            .with(traces.layer());
+            .with(layer.with_filter(event_filter))
+            .with(traces.layer())
+            .with(carrier::layer());
         let dispatch = Dispatch::new(subscriber);
-        traces.report_failures_to(&dispatch);
+        export.report_to(&dispatch);
+        destination.report_losses_to(&dispatch);
         Ok(Self(Arc::new(Parts {
             dispatch,
             // While `tracing` knows a single dispatch, it asks the current thread's instead of that
@@ -189,8 +223,10 @@ impl Telemetry {
             _second: Dispatch::new(NoSubscriber::default()),
             metrics,
             log_filter,
+            audit,
             destination,
             traces,
+            export,
         })))
     }
 
@@ -225,9 +261,23 @@ impl Telemetry {
         &self.0.log_filter
     }
 
+    pub(crate) fn audit(&self) -> &Audit {
+        &self.0.audit
+    }
+
     /// Where spans are sent, if anywhere.
-    pub fn export_target(&self) -> Option<&ExportTarget> {
-        self.0.traces.target()
+    pub fn traces_target(&self) -> Option<&ExportTarget> {
+        self.0.export.traces().target.as_ref()
+    }
+
+    /// Where log records are sent, if anywhere.
+    pub fn logs_target(&self) -> Option<&ExportTarget> {
+        self.0.export.logs().target.as_ref()
+    }
+
+    /// How the export stands, for `/health`.
+    pub fn status(&self) -> TelemetryStatus {
+        self.0.export.status()
     }
 
     /// The caller's span as its `traceparent` and `tracestate` name it, W3C Trace Context level 2;
@@ -236,47 +286,30 @@ impl Telemetry {
         self.0.traces.remote_parent(headers)
     }
 
-    /// Sends the last spans, then writes the last lines. Returns within the given time, false where
-    /// something was left behind. Spans that end later are lost, lines that come later may be.
+    /// Makes the spans of requests and statements, without the detour through `tracing`.
+    pub(crate) fn tracer(&self) -> &SdkTracer {
+        self.0.traces.tracer()
+    }
+
+    /// Sends the last spans and log records, then writes the last lines. Returns within the given
+    /// time, false where something was left behind; what that was is counted and logged. What comes
+    /// later is not exported.
     pub async fn shutdown(&self, within: Duration) -> bool {
-        self.aside(within, move |parts| parts.flush(within)).await
-    }
-
-    /// Writes the lines so far. Returns within the given time, false where some are left.
-    pub async fn flush_lines(&self, within: Duration) -> bool {
-        self.aside(within, |parts| parts.destination.flush()).await
-    }
-
-    /// The SDK blocks the thread that it is shut down on, and on a worker of a small runtime it would
-    /// wait for an export that only this worker could carry; an output may block for ever.
-    async fn aside(
-        &self,
-        within: Duration,
-        work: impl FnOnce(&Parts) -> bool + Send + 'static,
-    ) -> bool {
-        let (done, finished) = oneshot::channel();
         let deadline = Instant::now() + within;
-        let parts = Arc::clone(&self.0);
-        let spawned = thread::Builder::new()
-            .name("telemetry-flush".to_owned())
-            .spawn(move || done.send(work(&parts)));
-        if spawned.is_err() {
-            return false;
-        }
+        let exported = self.0.export.end(within * EXPORT_SHARE.0 / EXPORT_SHARE.1).await;
         let left = deadline.saturating_duration_since(Instant::now());
-        matches!(tokio::time::timeout(left, finished).await, Ok(Ok(true)))
+        self.flush_lines(left).await && exported
     }
-}
 
-impl Parts {
-    fn flush(&self, within: Duration) -> bool {
-        let spans = self.traces.shutdown(within * SPANS_SHARE.0 / SPANS_SHARE.1);
-        if !spans {
-            tracing::dispatcher::with_default(&self.dispatch, || {
-                tracing::warn!("the last spans were not delivered");
-            });
-        }
-        self.destination.flush() && spans
+    /// Writes the lines so far. Returns within the given time, false where some are left. An output
+    /// may block for ever, so a thread waits for it.
+    pub async fn flush_lines(&self, within: Duration) -> bool {
+        let (done, finished) = oneshot::channel();
+        let destination = self.0.destination.clone();
+        let spawned = thread::Builder::new()
+            .name("log-flush".to_owned())
+            .spawn(move || done.send(destination.flush()));
+        spawned.is_ok() && matches!(tokio::time::timeout(within, finished).await, Ok(Ok(true)))
     }
 }
 

@@ -1,17 +1,20 @@
 //! OpenTelemetry's environment variables, read once from a snapshot: what each means and what it is
 //! worth. Nothing here fails; what is malformed is ignored and told, as the specification asks
-//! (configuration/sdk-environment-variables). How spans are exported is in `traces`.
+//! (configuration/sdk-environment-variables). How telemetry is exported is in `export`.
 
+mod names;
+mod otlp;
 mod reader;
+mod sampling;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use opentelemetry_otlp::Compression;
 use opentelemetry_sdk::trace::Sampler;
 
 use self::reader::Reader;
+use super::metrics::exemplars::ExemplarFilter;
 use super::target::ExportTarget;
 use crate::settings::Environ;
 
@@ -19,18 +22,23 @@ use crate::settings::Environ;
 pub(super) struct OtelEnvironment {
     pub(super) service_name: Option<String>,
     pub(super) resource_attributes: Vec<(String, String)>,
-    pub(super) exporter: Exporter,
-    pub(super) otlp: Otlp,
     pub(super) sampler: Sampler,
     pub(super) trace_context: bool,
-    pub(super) batch: Batch,
-    pub(super) attribute_count: Option<u32>,
-    /// In characters.
-    pub(super) attribute_length: Option<usize>,
+    pub(super) traces: SignalEnvironment,
+    pub(super) logs: SignalEnvironment,
+    pub(super) exemplars: ExemplarFilter,
     pub(super) ignored: Vec<Ignored>,
 }
 
-/// Where finished spans go.
+/// What the variables say of one signal.
+pub(super) struct SignalEnvironment {
+    pub(super) exporter: Exporter,
+    pub(super) otlp: Otlp,
+    pub(super) batch: Batch,
+    pub(super) attributes: AttributeLimits,
+}
+
+/// Where telemetry goes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Exporter {
     Otlp(ExportTarget),
@@ -41,23 +49,35 @@ pub(super) enum Exporter {
 /// How the collector is spoken to. No `Debug`: headers carry credentials.
 pub(super) struct Otlp {
     pub(super) headers: HashMap<String, String>,
-    pub(super) timeout: Duration,
-    pub(super) compression: Option<Compression>,
+    pub(super) gzip: bool,
     pub(super) certificate: Option<PathBuf>,
     /// Certificate and key.
     pub(super) client: Option<(PathBuf, PathBuf)>,
 }
 
-/// How spans are gathered before they are sent.
-#[derive(Debug)]
+/// How items are gathered before they are sent.
+#[derive(Debug, PartialEq)]
 pub(super) struct Batch {
+    /// The longest that an item waits for others.
     pub(super) delay: Duration,
+    /// Items that may wait.
     pub(super) queue: usize,
+    /// Items that are sent together.
     pub(super) size: usize,
+    /// For a batch, retries included.
+    pub(super) timeout: Duration,
+}
+
+/// What of an item's attributes is kept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct AttributeLimits {
+    pub(super) count: u32,
+    /// Of a text, in characters.
+    pub(super) length: Option<usize>,
 }
 
 /// A variable that was given and is not followed. The value is left out: it may be a secret.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Ignored {
     pub(super) variable: &'static str,
     pub(super) reason: String,
@@ -70,17 +90,11 @@ impl OtelEnvironment {
         Self {
             service_name: environ.get("OTEL_SERVICE_NAME").map(ToOwned::to_owned),
             resource_attributes: reader.resource_attributes(),
-            exporter: reader.exporter(disabled),
-            otlp: reader.otlp(),
             sampler: reader.sampler(disabled),
             trace_context: reader.trace_context(),
-            batch: reader.batch(),
-            attribute_count: reader
-                .first(["OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"]),
-            attribute_length: reader.first([
-                "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-                "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-            ]),
+            traces: reader.signal(&names::TRACES, disabled),
+            logs: reader.signal(&names::LOGS, disabled),
+            exemplars: reader.exemplar_filter(),
             ignored: reader.ignored,
         }
     }

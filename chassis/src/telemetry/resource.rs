@@ -6,6 +6,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use uuid::Uuid;
 
+use super::catalogue::metrics as rows;
 use super::otel_environment::OtelEnvironment;
 use super::{Identity, Metrics};
 
@@ -42,10 +43,17 @@ pub(super) fn register_info(metrics: &Metrics, resource: &Resource) -> prometheu
     labels.sort();
     // Two attributes may have the same spelling in Prometheus; a label may stand only once.
     labels.dedup_by(|a, b| a.0 == b.0);
-    metrics.register_info("target_info", "Resource attributes of the service.", &labels)?;
+    metrics.registrar().info(&rows::TARGET_INFO, &labels)?;
     let version = attribute(resource, SERVICE_VERSION);
-    let build = [("version".to_owned(), version)];
-    metrics.register_info("build_info", "What was built.", &build)
+    metrics.registrar().info(&rows::BUILD_INFO, &build(version))
+}
+
+fn build(version: String) -> Vec<(String, String)> {
+    // Whoever builds says which commit it is.
+    let revision = option_env!("GIT_COMMIT").unwrap_or_default().to_owned();
+    let compiler = env!("CHASSIS_RUSTC_VERSION").to_owned();
+    let facts = [("version", version), ("revision", revision), ("rustc_version", compiler)];
+    facts.map(|(label, fact)| (label.to_owned(), fact)).to_vec()
 }
 
 fn label(key: &str) -> String {
@@ -62,6 +70,7 @@ mod tests {
 
     use super::*;
     use crate::settings::{Environ, Environment};
+    use crate::telemetry::exposition::Format;
 
     fn identity() -> Identity {
         Identity {
@@ -99,9 +108,13 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let resource = described([("OTEL_RESOURCE_ATTRIBUTES", "k8s.pod=a,k8s_pod=b,1st=c,é=d")]);
         register_info(&metrics, &resource).unwrap();
-        let text = super::super::exposition::text(&metrics).unwrap();
+        let text = super::super::exposition::expose(&metrics, Format::Text).unwrap();
         let text = String::from_utf8(text.body).unwrap();
-        assert!(text.contains("build_info{version=\"0.1.0\"} 1"), "{text}");
+        let build = text.lines().find(|line| line.starts_with("build_info{")).unwrap();
+        assert!(build.contains("version=\"0.1.0\"") && build.ends_with(" 1"), "{build}");
+        let revision = option_env!("GIT_COMMIT").unwrap_or_default();
+        assert!(build.contains(&format!("revision=\"{revision}\"")), "{build}");
+        assert!(build.contains("rustc_version=\"1."), "{build}");
         assert!(text.contains("service_name=\"belvedere\""), "{text}");
         assert!(text.contains("_1st=\"c\""), "{text}");
         assert_eq!(text.matches("k8s_pod=").count(), 1, "{text}");

@@ -1,9 +1,9 @@
 //! What belongs to one request and is wanted far from its handler: the request id on log lines, the
 //! count of statements, the caller.
 //!
-//! The scope travels in OpenTelemetry's `Context`, next to the current span: the tracing bridge
-//! attaches that context wherever a span is entered, so spawned tasks and blocking threads that
-//! carry their span carry the scope too.
+//! The scope travels in OpenTelemetry's `Context`, next to the current span. `carrier` attaches that
+//! context wherever the request's `tracing` span is entered, so spawned tasks and blocking threads
+//! that carry their span carry the scope too.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -14,7 +14,8 @@ use opentelemetry::Context;
 /// The facts of one request, gathered while it runs and told once, at its end.
 #[derive(Debug)]
 pub struct RequestScope {
-    request_id: String,
+    request_id: Arc<str>,
+    debug_id: Option<String>,
     user_id: OnceLock<String>,
     db_queries: AtomicU32,
     db_nanos: AtomicU64,
@@ -23,9 +24,16 @@ pub struct RequestScope {
 
 impl RequestScope {
     /// A scope for the request with this id.
-    pub fn new(request_id: String) -> Arc<Self> {
+    pub fn new(request_id: Arc<str>) -> Arc<Self> {
+        Self::debugged(request_id, None)
+    }
+
+    /// The same for a request with a debug header, whose id this is: all of it is logged, and its
+    /// trace is exported.
+    pub fn debugged(request_id: Arc<str>, debug_id: Option<String>) -> Arc<Self> {
         Arc::new(Self {
             request_id,
+            debug_id,
             user_id: OnceLock::new(),
             db_queries: AtomicU32::new(0),
             db_nanos: AtomicU64::new(0),
@@ -39,8 +47,18 @@ impl RequestScope {
     }
 
     /// The id that the caller sent or that was made for the request.
-    pub fn request_id(&self) -> &str {
+    pub fn request_id(&self) -> &Arc<str> {
         &self.request_id
+    }
+
+    /// The id of the valid debug header that the request carries.
+    pub fn debug_id(&self) -> Option<&str> {
+        self.debug_id.as_deref()
+    }
+
+    /// Whether the request carries a valid debug header.
+    pub fn is_debug(&self) -> bool {
+        self.debug_id.is_some()
     }
 
     /// Names the signed-in caller; the first name stays.

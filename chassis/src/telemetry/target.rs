@@ -1,8 +1,13 @@
-//! Where spans are sent, and in which protocol.
+//! Where telemetry is sent, and in which protocol.
 
 use std::fmt;
 
-/// Where spans are sent.
+use opentelemetry_otlp::{
+    OTEL_EXPORTER_OTLP_PROTOCOL_GRPC as GRPC,
+    OTEL_EXPORTER_OTLP_PROTOCOL_HTTP_PROTOBUF as HTTP_PROTOBUF,
+};
+
+/// Where a signal is sent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ExportTarget {
     pub(super) endpoint: String,
@@ -26,12 +31,13 @@ impl ExportTarget {
         self.protocol.as_str()
     }
 
-    /// The URL without the user and password that it may carry.
+    /// The URL without the user, password and query that it may carry.
     pub fn endpoint(&self) -> String {
-        let Some((scheme, rest)) = self.endpoint.split_once("://") else {
-            return self.endpoint.clone();
+        let url = self.endpoint.split('?').next().unwrap_or_default();
+        let Some((scheme, rest)) = url.split_once("://") else {
+            return url.to_owned();
         };
-        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let authority = rest.split('/').next().unwrap_or_default();
         let user = authority.rfind('@').map_or(0, |at| at + 1);
         format!("{scheme}://{}", &rest[user..])
     }
@@ -52,8 +58,8 @@ impl fmt::Display for ExportTarget {
 impl Protocol {
     pub(super) fn as_str(self) -> &'static str {
         match self {
-            Self::Grpc => "grpc",
-            Self::HttpProtobuf => "http/protobuf",
+            Self::Grpc => GRPC,
+            Self::HttpProtobuf => HTTP_PROTOBUF,
         }
     }
 }
@@ -63,8 +69,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_target_tells_no_password() {
-        let target = ExportTarget::new("http://me:s3cret@host:1/p@q".to_owned(), Protocol::Grpc);
+    fn the_target_tells_no_secret() {
+        let target =
+            ExportTarget::new("http://me:s3cret@host:1/p@q?key=s3cret".to_owned(), Protocol::Grpc);
         assert_eq!(target.to_string(), "grpc to http://host:1/p@q");
     }
 }

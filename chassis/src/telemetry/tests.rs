@@ -1,10 +1,11 @@
-//! How lines, spans and requests belong together. How they leave is in `export`.
+//! How lines, spans and requests belong together. How they leave is in
+//! `export`, and in the tests from outside.
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 mod export;
 
-use opentelemetry::Context;
-use opentelemetry::trace::{SpanId, TraceContextExt};
+use opentelemetry::trace::{SpanId, TraceContextExt, TraceFlags, TraceId};
+use opentelemetry::{Context, KeyValue};
 use tracing::dispatcher::with_default;
 use tracing::instrument::WithSubscriber;
 use tracing::{Instrument, Span, info, info_span};
@@ -21,12 +22,13 @@ fn identity() -> Identity {
 
 fn capture<const N: usize>(environ: [(&str, &str); N]) -> (Telemetry, Captured) {
     let environ = Environ::from(environ);
-    Telemetry::capture_in(&identity(), &LogSettings::default(), &environ).unwrap()
+    let tracing = TracingSettings::default();
+    Telemetry::capture_in(&identity(), &LogSettings::default(), &tracing, &environ).unwrap()
 }
 
 /// A span as the HTTP layer opens it: in a context that carries the scope and the caller's span.
 fn request_span(id: &str, parent: Option<SpanContext>) -> Span {
-    let context = Context::new().with_value(RequestScope::new(id.to_owned()));
+    let context = Context::new().with_value(RequestScope::new(id.into()));
     let context = match parent {
         Some(parent) => context.with_remote_span_context(parent),
         None => context,
@@ -77,7 +79,8 @@ async fn every_line_below_a_request_has_its_ids() {
     assert_eq!(names, ["child", "request"]);
     assert_eq!(spans[0].parent_span_id, spans[1].span_context.span_id());
     assert_eq!(inside[0]["trace_id"], spans[1].span_context.trace_id().to_string());
-    assert!(spans[1].attributes.is_empty() && spans[1].events.is_empty());
+    let attributes = [KeyValue::new("request_id", "r-1")];
+    assert!(spans.iter().all(|span| span.attributes == attributes && span.events.is_empty()));
 }
 
 #[test]
@@ -112,12 +115,12 @@ fn traces_are_complete_whatever_is_logged() {
 }
 
 #[test]
-fn spans_of_the_exporters_crates_and_below_info_do_not_exist() {
+fn spans_of_the_databases_crates_and_below_info_do_not_exist() {
     let (telemetry, captured) = capture([]);
     with_default(&telemetry.dispatch(), || {
-        info_span!(target: "hyper_util::client", "noise").in_scope(|| ());
-        info_span!(target: "h2", "noise").in_scope(|| ());
-        info_span!(target: "hyperspace", "signal").in_scope(|| ());
+        info_span!(target: "sqlx_core::pool", "noise").in_scope(|| ());
+        info_span!(target: "sea_orm", "noise").in_scope(|| ());
+        info_span!(target: "sqlxx", "signal").in_scope(|| ());
         tracing::debug_span!("detail").in_scope(|| ());
     });
     let names: Vec<_> = captured.spans().into_iter().map(|span| span.name).collect();
@@ -157,6 +160,43 @@ fn propagators_and_sampler_follow_the_environment() {
         request_span("r-1", None).in_scope(|| info!("line"));
     });
     assert!(captured.spans().is_empty());
+}
+
+#[test]
+fn a_debugged_request_is_exported_whatever_the_sampler_says() {
+    let parent = SpanContext::new(
+        TraceId::from(1),
+        SpanId::from(2),
+        TraceFlags::default(),
+        true,
+        "a=1".parse().unwrap(),
+    );
+    for (sampler, ratio) in [
+        ("always_off", ""),
+        ("traceidratio", "0"),
+        ("parentbased_always_off", ""),
+        ("parentbased_traceidratio", "0"),
+    ] {
+        let (telemetry, captured) =
+            capture([("OTEL_TRACES_SAMPLER", sampler), ("OTEL_TRACES_SAMPLER_ARG", ratio)]);
+        with_default(&telemetry.dispatch(), || {
+            request_span("r-1", None).in_scope(|| info_span!("child").in_scope(|| ()));
+            let scope = RequestScope::debugged("r-2".into(), Some("d-1".to_owned()));
+            let context = Context::new().with_value(scope);
+            let span = {
+                let _attached = context.with_remote_span_context(parent.clone()).attach();
+                info_span!("debugged")
+            };
+            span.in_scope(|| info_span!("child").in_scope(|| ()));
+        });
+        let spans = captured.spans();
+        let names: Vec<_> = spans.iter().map(|span| span.name.as_ref()).collect();
+        assert_eq!(names, ["child", "debugged"], "{sampler}");
+        for span in &spans {
+            assert_eq!(span.span_context.trace_id(), parent.trace_id());
+            assert_eq!(span.span_context.trace_state().header(), "a=1");
+        }
+    }
 }
 
 #[test]

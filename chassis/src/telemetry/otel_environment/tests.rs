@@ -1,135 +1,140 @@
-//! What each variable is worth, well-formed or not.
+//! What each variable is worth, well-formed or not: the rows of `rows`, and how they are read.
 
-use super::reader::QUEUE_SIZE;
+mod rows;
+
+use std::ffi::OsString;
+
+use opentelemetry_otlp as reference;
+
+use self::names::Names;
+use self::rows::{HOW, WHAT, WHERE};
 use super::*;
 
-fn read<const N: usize>(environ: [(&str, &str); N]) -> OtelEnvironment {
-    OtelEnvironment::read(&Environ::from(environ))
-}
+/// What a row is about: what is in effect, in words, so that rows can be read one below the other.
+type Fact = fn(&OtelEnvironment) -> String;
 
-fn target<const N: usize>(environ: [(&str, &str); N]) -> Option<String> {
-    match read(environ).exporter {
-        Exporter::Otlp(target) => Some(target.to_string()),
-        Exporter::Console | Exporter::None => None,
+/// Variables, what is looked at, what it is, and the variables that are ignored.
+type Row = (&'static [(&'static str, &'static str)], Fact, &'static str, &'static [&'static str]);
+
+fn exporter(signal: &SignalEnvironment) -> String {
+    match &signal.exporter {
+        Exporter::Otlp(target) => target.to_string(),
+        other => format!("{other:?}"),
     }
 }
 
-const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/");
-
-#[test]
-fn nothing_is_exported_and_nothing_is_ignored_by_default() {
-    let otel = read([]);
-    assert_eq!(otel.exporter, Exporter::None);
-    assert!(otel.trace_context);
-    assert!(otel.ignored.is_empty());
-    assert_eq!(format!("{:?}", otel.sampler), "ParentBased(AlwaysOn)");
+fn exporters(otel: &OtelEnvironment) -> String {
+    format!("{} | {}", exporter(&otel.traces), exporter(&otel.logs))
 }
 
-#[test]
-fn the_shared_endpoint_is_a_base_and_the_own_one_is_complete() {
-    assert_eq!(
-        target([ENDPOINT]).as_deref(),
-        Some("http/protobuf to http://collector:4318/v1/traces")
-    );
-    let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://other/x");
-    assert_eq!(target([ENDPOINT, own]).as_deref(), Some("http/protobuf to https://other/x"));
-    let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "GRPC");
-    assert_eq!(target([ENDPOINT, grpc]).as_deref(), Some("grpc to http://collector:4318/"));
+fn both<T: std::fmt::Debug>(otel: &OtelEnvironment, of: fn(&SignalEnvironment) -> T) -> String {
+    format!("{:?} | {:?}", of(&otel.traces), of(&otel.logs))
 }
 
-#[test]
-fn only_grpc_knows_endpoints_without_a_scheme() {
-    let bare = ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317");
-    let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
-    assert_eq!(target([bare]), None);
-    assert_eq!(target([bare, grpc]).as_deref(), Some("grpc to https://collector:4317"));
-    let insecure = ("OTEL_EXPORTER_OTLP_INSECURE", "True");
-    assert_eq!(target([bare, grpc, insecure]).as_deref(), Some("grpc to http://collector:4317"));
+fn headers(otel: &OtelEnvironment) -> String {
+    both(otel, |signal| {
+        let mut headers: Vec<_> = signal.otlp.headers.iter().collect();
+        headers.sort();
+        headers.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+    })
 }
 
-#[test]
-fn the_exporter_and_the_sdk_can_be_switched_off() {
-    let kind = |kind| read([ENDPOINT, ("OTEL_TRACES_EXPORTER", kind)]).exporter;
-    assert_eq!(kind("none"), Exporter::None);
-    assert_eq!(kind("Console"), Exporter::Console);
-    assert!(matches!(kind("zipkin"), Exporter::Otlp(_)));
-    let disabled = read([ENDPOINT, ("OTEL_SDK_DISABLED", "TRUE")]);
-    assert_eq!(disabled.exporter, Exporter::None);
-    assert!(matches!(disabled.sampler, Sampler::AlwaysOff));
+fn timeouts(otel: &OtelEnvironment) -> String {
+    both(otel, |signal| signal.batch.timeout.as_millis())
 }
 
-#[test]
-fn samplers_go_by_their_standard_names() {
-    let sampler = |name, arg| {
-        let otel = read([("OTEL_TRACES_SAMPLER", name), ("OTEL_TRACES_SAMPLER_ARG", arg)]);
-        (format!("{:?}", otel.sampler), otel.ignored.len())
+fn gzip(otel: &OtelEnvironment) -> String {
+    both(otel, |signal| signal.otlp.gzip)
+}
+
+fn certificates(otel: &OtelEnvironment) -> String {
+    both(otel, |signal| signal.otlp.certificate.clone().unwrap_or_default())
+}
+
+fn clients(otel: &OtelEnvironment) -> String {
+    both(otel, |signal| signal.otlp.client.clone().map(|(certificate, key)| [certificate, key]))
+}
+
+fn batches(otel: &OtelEnvironment) -> String {
+    let batch = |signal: &SignalEnvironment| {
+        let Batch { delay, queue, size, .. } = signal.batch;
+        format!("{} {queue} {size}", delay.as_millis())
     };
-    assert_eq!(sampler("always_off", ""), ("AlwaysOff".to_owned(), 0));
-    assert_eq!(
-        sampler("parentbased_traceidratio", "0.25"),
-        ("ParentBased(TraceIdRatioBased(0.25))".to_owned(), 0)
-    );
-    assert_eq!(sampler("traceidratio", "2").0, "TraceIdRatioBased(1.0)");
-    assert_eq!(sampler("traceidratio", "2").1, 1);
-    assert_eq!(sampler("xray", ""), ("ParentBased(AlwaysOn)".to_owned(), 1));
+    format!("{} | {}", batch(&otel.traces), batch(&otel.logs))
+}
+
+fn limits(otel: &OtelEnvironment) -> String {
+    both(otel, |signal| (signal.attributes.count, signal.attributes.length))
+}
+
+fn sampler(otel: &OtelEnvironment) -> String {
+    format!("{:?}", otel.sampler)
+}
+
+fn trace_context(otel: &OtelEnvironment) -> String {
+    otel.trace_context.to_string()
+}
+
+fn resource(otel: &OtelEnvironment) -> String {
+    let pairs: Vec<_> = otel.resource_attributes.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    format!("{:?} {}", otel.service_name, pairs.join(" "))
 }
 
 #[test]
-fn resource_attributes_are_percent_decoded_or_all_discarded() {
-    let attributes = |text| {
-        let otel = read([("OTEL_RESOURCE_ATTRIBUTES", text)]);
-        (otel.resource_attributes, otel.ignored.len())
-    };
-    let expected = vec![("a".to_owned(), "1,2".to_owned()), ("b".to_owned(), "é=".to_owned())];
-    assert_eq!(attributes("a=1%2C2, b=%C3%A9=,"), (expected, 0));
-    for broken in ["a=1,b", "a=%zz", "a=%2", "a=%ff", "=1"] {
-        assert_eq!(attributes(broken), (Vec::new(), 1), "{broken}");
+fn every_variable_is_worth_what_its_row_says() {
+    for (variables, fact, expected, ignored) in [WHERE, HOW, WHAT].concat() {
+        let environ = variables.iter().map(|(k, v)| (OsString::from(k), OsString::from(v)));
+        let otel = OtelEnvironment::read(&environ.collect());
+        assert_eq!(fact(&otel), expected, "{variables:?}");
+        let names: Vec<_> = otel.ignored.iter().map(|ignored| ignored.variable).collect();
+        assert_eq!(names, ignored, "{variables:?}");
+        // A value may be a secret, so the warning does not repeat it.
+        assert!(!format!("{:?}", otel.ignored).contains("s3cret"), "{variables:?}");
     }
 }
 
 #[test]
-fn propagators_can_be_left_out() {
-    let honoured = |text| read([("OTEL_PROPAGATORS", text)]).trace_context;
-    assert!(honoured("tracecontext,baggage"));
-    assert!(!honoured("none"));
-    assert!(!honoured("b3"));
-    assert!(honoured("b3,TraceContext"));
-}
-
-#[test]
-fn malformed_values_are_ignored_and_named_without_their_value() {
-    let otel = read([
-        ("OTEL_SDK_DISABLED", "yes"),
-        ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
-        ("OTEL_BSP_SCHEDULE_DELAY", "soon"),
-        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20s3cret,s3cret"),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector"),
-        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
-    ]);
-    assert_eq!(otel.batch.queue, QUEUE_SIZE);
-    assert_eq!(otel.batch.delay, Duration::from_secs(5));
-    assert_eq!(otel.otlp.headers["authorization"], "Bearer s3cret");
-    assert_eq!(otel.ignored.len(), 6);
-    assert!(!format!("{:?}", otel.ignored).contains("s3cret"));
-}
-
-#[test]
-fn the_batch_processors_timeout_can_only_shorten_the_exporters() {
-    let timeout = |own, processor| {
-        let otel = read([
-            ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", own),
-            ("OTEL_BSP_EXPORT_TIMEOUT", processor),
-        ]);
-        otel.otlp.timeout.as_millis()
+fn the_names_of_a_signals_variables_are_those_of_the_reference() {
+    let own = |names: &Names| {
+        let Names { protocol, endpoint, insecure, headers, timeout, compression, .. } = names;
+        [protocol, endpoint, insecure, headers, timeout, compression].map(|[own, _]| *own)
     };
-    assert_eq!(timeout("", ""), 10_000);
-    assert_eq!(timeout("2000", "30000"), 2_000);
-    assert_eq!(timeout("", "500"), 500);
+    let traces = [
+        reference::OTEL_EXPORTER_OTLP_TRACES_PROTOCOL,
+        reference::OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
+        reference::OTEL_EXPORTER_OTLP_TRACES_INSECURE,
+        reference::OTEL_EXPORTER_OTLP_TRACES_HEADERS,
+        reference::OTEL_EXPORTER_OTLP_TRACES_TIMEOUT,
+        reference::OTEL_EXPORTER_OTLP_TRACES_COMPRESSION,
+    ];
+    let logs = [
+        reference::OTEL_EXPORTER_OTLP_LOGS_PROTOCOL,
+        reference::OTEL_EXPORTER_OTLP_LOGS_ENDPOINT,
+        reference::OTEL_EXPORTER_OTLP_LOGS_INSECURE,
+        reference::OTEL_EXPORTER_OTLP_LOGS_HEADERS,
+        reference::OTEL_EXPORTER_OTLP_LOGS_TIMEOUT,
+        reference::OTEL_EXPORTER_OTLP_LOGS_COMPRESSION,
+    ];
+    assert_eq!([own(&names::TRACES), own(&names::LOGS)], [traces, logs]);
 }
 
 #[test]
-fn a_client_certificate_needs_its_key() {
-    let otel = read([("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/a.pem")]);
-    assert!(otel.otlp.client.is_none());
-    assert_eq!(otel.ignored.len(), 1);
+fn the_exemplar_filter_goes_by_its_standard_names() {
+    let filter = |text| {
+        let otel = OtelEnvironment::read(&Environ::from([("OTEL_METRICS_EXEMPLAR_FILTER", text)]));
+        (otel.exemplars, otel.ignored.len())
+    };
+    assert_eq!(filter(""), (ExemplarFilter::TraceBased, 0));
+    assert_eq!(filter("trace_based"), (ExemplarFilter::TraceBased, 0));
+    assert_eq!(filter(" ALWAYS_ON "), (ExemplarFilter::AlwaysOn, 0));
+    assert_eq!(filter("always_off"), (ExemplarFilter::AlwaysOff, 0));
+    assert_eq!(filter("sometimes"), (ExemplarFilter::TraceBased, 1));
+}
+
+#[test]
+fn what_is_not_spoken_is_told_in_words() {
+    let otel =
+        OtelEnvironment::read(&Environ::from([("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")]));
+    let expected = "http/json is not spoken; allowed are grpc, http/protobuf";
+    assert_eq!(otel.ignored.iter().map(|i| i.reason.as_str()).collect::<Vec<_>>(), [expected]);
 }

@@ -1,25 +1,17 @@
-//! `OTEL_TRACES_EXPORTER=console`: each finished span as a line of JSON. On stderr, because stdout
-//! carries log lines and nothing else.
+//! `OTEL_TRACES_EXPORTER=console`: a finished span as a line of JSON. Lines go to stderr, because
+//! stdout carries log lines and nothing else.
 
 use std::io::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use opentelemetry::trace::{SpanId, Status};
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use opentelemetry_sdk::trace::SpanData;
 use serde_json::{Map, Value, json};
 
-#[derive(Debug)]
-pub(super) struct Console;
+use super::spans::unix_nanos;
 
-impl SpanExporter for Console {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let mut stderr = std::io::stderr().lock();
-        batch
-            .iter()
-            .try_for_each(|span| writeln!(stderr, "{}", describe(span)))
-            .map_err(|error| OTelSdkError::InternalFailure(error.to_string()))
-    }
+pub(super) fn write(span: &SpanData, out: &mut Vec<u8>) {
+    // Writing to memory does not fail.
+    let _ = writeln!(out, "{}", describe(span));
 }
 
 fn describe(span: &SpanData) -> Value {
@@ -50,9 +42,4 @@ fn attribute(value: &opentelemetry::Value) -> Value {
         opentelemetry::Value::F64(value) => json!(value),
         other => json!(other.as_str()),
     }
-}
-
-fn unix_nanos(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
