@@ -5,10 +5,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::instrument::WithSubscriber;
@@ -74,6 +76,8 @@ pub enum Status {
 struct Shared {
     metrics: Metrics,
     state: Mutex<State>,
+    /// At the first result of each part.
+    told: Notify,
 }
 
 #[derive(Default)]
@@ -96,8 +100,11 @@ struct Check {
 impl Health {
     /// A process that is starting and has no checks.
     pub fn new(metrics: &Metrics) -> Self {
-        let state = Mutex::default();
-        Self(Arc::new(Shared { metrics: metrics.clone(), state }))
+        Self(Arc::new(Shared {
+            metrics: metrics.clone(),
+            state: Mutex::default(),
+            told: Notify::new(),
+        }))
     }
 
     /// Adds a part that must be ready. It is not, until its handle says so.
@@ -138,6 +145,21 @@ impl Health {
         self.state().started = true;
     }
 
+    /// Returns once every part has said for the first time whether it is ready: what is announced as
+    /// started before that would answer its first probes with 503. A part that never speaks is
+    /// waited for; watched ones speak within two seconds.
+    pub async fn settled(&self) {
+        loop {
+            let mut told = pin!(self.0.told.notified());
+            // From here on a result is not missed, even one that comes before the wait.
+            told.as_mut().enable();
+            if self.state().checks.values().all(|check| check.told) {
+                return;
+            }
+            told.await;
+        }
+    }
+
     /// Whether [`started`](Self::started) was called.
     pub fn is_started(&self) -> bool {
         self.state().started
@@ -173,6 +195,7 @@ impl Health {
         let changed = check.update(reason, tolerated);
         let reason = check.reason.clone();
         drop(state);
+        self.0.told.notify_waiters();
         if changed {
             self.announce(name, reason.as_deref());
         }

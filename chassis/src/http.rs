@@ -8,12 +8,14 @@ use poem::{Endpoint, EndpointExt, IntoEndpoint, Request, Response, Result};
 
 use crate::problem::ProblemType;
 use crate::telemetry::Telemetry;
+use crate::telemetry::debug_header::DebugKey;
 use crate::telemetry::traces::TracingSettings;
 
 pub mod asset;
 pub mod client_address;
 pub mod conditional;
 mod cors;
+mod debug;
 mod dispatch;
 pub mod docs;
 pub mod exchange;
@@ -34,6 +36,7 @@ pub(crate) mod unparsable;
 
 use client_address::Clients;
 use cors::Cors;
+use debug::DebugHeaders;
 use dispatch::Dispatch;
 use docs::Documents;
 use head::WithoutContent;
@@ -55,6 +58,8 @@ pub struct StackSettings {
     pub rate_limit: RateLimitSettings,
     /// The `tracing` section.
     pub tracing: TracingSettings,
+    /// What debug headers are signed with; without it none is accepted.
+    pub debug_key: Option<DebugKey>,
 }
 
 /// Everything that the public listener answers, before the stack is put around it.
@@ -164,7 +169,7 @@ fn stack(
     settings: &StackSettings,
     telemetry: &Telemetry,
 ) -> Result<impl Endpoint<Output = Response> + 'static, EmptyBudget> {
-    let StackSettings { server, rate_limit, tracing } = settings;
+    let StackSettings { server, rate_limit, tracing, debug_key } = settings;
     let metrics = telemetry.metrics();
     let clients = Clients::new(server.trusted_proxies.clone());
 
@@ -189,5 +194,6 @@ fn stack(
     // Outermost: measures and tells all of it, and finds the client, the route and the ids that the
     // layers above use.
     let (telemetry, trust_incoming) = (telemetry.clone(), tracing.trust_incoming);
-    Ok(Observe::new(stack, routes, clients, telemetry, trust_incoming))
+    let debug = DebugHeaders::new(debug_key.clone(), telemetry.clone());
+    Ok(Observe::new(stack, routes, clients, telemetry, trust_incoming, debug))
 }

@@ -3,6 +3,8 @@
 //! poem's own `Server` gives hyper no timer, so slow senders hold their connections for ever; it
 //! caps nothing and spins when file descriptors run out. TLS belongs between accepting and sniffing.
 
+mod backlog;
+mod begun;
 mod connections;
 mod refusals;
 mod sniff;
@@ -38,6 +40,7 @@ pub struct Server {
     address: SocketAddr,
     header_read_timeout: Duration,
     max_connections: usize,
+    is_api: bool,
 }
 
 /// The address cannot be listened on.
@@ -65,7 +68,14 @@ impl Server {
             listener,
             header_read_timeout: settings.header_read_timeout,
             max_connections: settings.max_connections.min(Semaphore::MAX_PERMITS),
+            is_api: true,
         })
+    }
+
+    /// For the operator's endpoints: what cannot be parsed here is no API traffic and goes untold.
+    #[must_use]
+    pub fn for_operators(self) -> Self {
+        Self { is_api: false, ..self }
     }
 
     /// Where it listens, with the port that was picked.
@@ -75,8 +85,9 @@ impl Server {
 
     /// Accepts connections and answers their requests until [`Running::stop`].
     pub fn serve(self, endpoint: BoxEndpoint<'static>, telemetry: &Telemetry) -> Running {
-        let metrics = telemetry.metrics().clone();
-        let connections = Arc::new(Connections::new(endpoint, self.header_read_timeout, metrics));
+        let connections =
+            Connections::new(endpoint, self.header_read_timeout, telemetry.clone(), self.is_api);
+        let connections = Arc::new(connections);
         let accept = accept(self.listener, self.max_connections, connections.clone());
         connections.tasks.spawn(accept.with_subscriber(telemetry.dispatch()));
         Running { address: self.address, connections }
@@ -103,8 +114,9 @@ impl Running {
         let unanswered = self.connections.in_flight.load(Ordering::Relaxed);
         self.connections.cut.cancel();
         self.connections.tasks.wait().await;
+        let unsent = self.connections.unsent.load(Ordering::Relaxed);
         match drained {
-            Err(_) if unanswered > 0 => Outcome::CutOff,
+            Err(_) if unanswered + unsent > 0 => Outcome::CutOff,
             _ => Outcome::Complete,
         }
     }

@@ -38,6 +38,16 @@ fn a_process_is_ready_when_started_and_every_part_says_so() {
     assert_eq!(metrics.readiness.with_label_values(&["two"]).get(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn all_is_told_once_every_part_has_spoken() {
+    let (health, _) = health();
+    let by_hand = health.register("by hand");
+    let (works, _watch) = watched(&health);
+    works.store(false, Ordering::SeqCst);
+    assert!(timeout(CHECK_INTERVAL, health.settled()).await.is_err());
+    let _ = tokio::join!(health.settled(), async { by_hand.not_ready("says no") });
+}
+
 #[test]
 fn draining_is_not_ready_whatever_the_checks_say() {
     let (health, _) = health();

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use super::limits::TooLarge;
 use crate::problem::{FieldError, Problem, ProblemType};
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// A caller that has so much wrong needs no more to begin with, and must not get a megabyte of answer
@@ -259,10 +259,15 @@ async fn read(
     check_content_type(request, content_types)?;
     let body = body.take().map_err(Problem::internal)?;
     let bytes = body.into_bytes().await.map_err(unreadable)?;
-    if bytes.is_empty() {
+    members(&bytes)
+}
+
+/// The members of a body that must be a JSON object.
+pub(super) fn members(body: &[u8]) -> Result<Map<String, Value>, Problem> {
+    if body.is_empty() {
         return Err(bad("the body is empty; a JSON object is expected"));
     }
-    let value = serde_json::from_slice(&bytes)
+    let value = serde_json::from_slice(body)
         .map_err(|error| bad(format!("the body is not valid JSON: {error}")))?;
     match value {
         Value::Object(members) => Ok(members),
@@ -273,7 +278,11 @@ async fn read(
     }
 }
 
-fn check_content_type(request: &Request, allowed: &'static [&'static str]) -> Result<(), Problem> {
+/// Refuses a body that says to be something else.
+pub(super) fn check_content_type(
+    request: &Request,
+    allowed: &'static [&'static str],
+) -> Result<(), Problem> {
     let sent = request.header(header::CONTENT_TYPE);
     let mime = sent.and_then(|text| text.parse::<Mime>().ok());
     let acceptable = mime.is_some_and(|mime| {

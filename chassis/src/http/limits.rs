@@ -79,6 +79,7 @@ impl<E: Endpoint> Endpoint for InFlight<E> {
             return Err(problem
                 .detail("too many requests are in flight")
                 .error_type("overload")
+                .cause("as many requests as server.max_in_flight allows were in flight")
                 .into());
         };
         self.inner.call(request).await
@@ -93,7 +94,12 @@ impl<E: Endpoint> Endpoint for Timeout<E> {
         answer.unwrap_or_else(|_| {
             self.metrics.http_shed_requests.with_label_values(&["timeout"]).inc();
             let problem = Problem::unavailable(RETRY_AFTER_SECONDS);
-            Err(problem.detail("the request took too long").error_type("timeout").into())
+            let limit = humantime::format_duration(self.limit);
+            Err(problem
+                .detail("the request took too long")
+                .error_type("timeout")
+                .cause(format!("no answer within server.request_timeout, {limit}"))
+                .into())
         })
     }
 }

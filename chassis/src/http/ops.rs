@@ -3,14 +3,22 @@
 //! They stand outside of the stack: scrapes and probes are no API traffic, so they appear in no API
 //! metric, trace or request line and are not limited.
 
+mod access;
+mod log_level;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use poem::http::{HeaderValue, Method, StatusCode, header};
+use ipnet::IpNet;
+use opentelemetry::Context;
+use opentelemetry::context::FutureExt;
+use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Request, Response, Result};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use self::access::Access;
+use super::client_address::Clients;
 use super::head::without_content;
 use super::headers::complete;
 use super::observe::{X_REQUEST_ID, request_id};
@@ -18,20 +26,20 @@ use super::routes::without_slash;
 use crate::health::{Health, HealthReport, Status};
 use crate::problem::{Occurrence, Problem, ProblemType};
 use crate::settings::{Environment, Report, Secret};
-use crate::telemetry::{Identity, Telemetry, exposition};
+use crate::telemetry::debug_header::DebugKey;
+use crate::telemetry::exposition::{self, Format};
+use crate::telemetry::{Identity, RequestScope, Telemetry, TelemetryStatus};
 
 crate::settings! {
     /// The operator's endpoints.
     pub struct OpsSettings {
         /// A listener of their own; without it they are on the public one.
         pub addr: Option<SocketAddr> = None,
-        /// Bearer token for `/log-level`; in production there is no access without one.
+        /// Bearer token for `/log-level`; in production there is no access without one. Debug headers
+        /// are signed with it too, so it must be long and random.
         pub token: Option<Secret> = None,
     }
 }
-
-/// A filter is a line, not a file.
-const LOG_LEVEL_BODY_LIMIT: usize = 4096;
 
 const PATHS: &[&str] = &["/metrics", "/livez", "/readyz", "/startupz", "/health", "/log-level"];
 
@@ -43,6 +51,7 @@ pub struct Ops {
     telemetry: Telemetry,
     health: Health,
     access: Access,
+    clients: Clients,
     before_scrape: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -53,22 +62,8 @@ struct HealthDocument<'a> {
     uptime_seconds: u64,
     #[serde(flatten)]
     report: HealthReport,
-}
-
-/// Who may use the endpoints that need a token.
-#[derive(Clone)]
-enum Access {
-    Everyone,
-    Nobody,
-    Bearer(Secret),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LogLevelChange {
-    filter: String,
-    #[serde(rename = "for")]
-    duration: Option<String>,
+    /// For people and dashboards: it never changes the status.
+    telemetry: TelemetryStatus,
 }
 
 impl OpsSettings {
@@ -78,6 +73,11 @@ impl OpsSettings {
         if environment == Environment::Development && !loopback {
             report.reject("ops.addr", "a loopback address in development");
         }
+    }
+
+    /// What signs debug headers; without a token there are none.
+    pub fn debug_key(&self) -> Option<DebugKey> {
+        self.token.as_ref().map(DebugKey::derive)
     }
 }
 
@@ -89,17 +89,13 @@ impl Ops {
         telemetry: Telemetry,
         health: Health,
     ) -> Self {
-        let access = match (&settings.token, identity.environment) {
-            (Some(token), _) => Access::Bearer(token.clone()),
-            (None, Environment::Development) => Access::Everyone,
-            (None, Environment::Production) => Access::Nobody,
-        };
         Self {
             version: identity.version.clone(),
             started: Instant::now(),
             telemetry,
             health,
-            access,
+            access: Access::new(settings.token.as_ref(), identity.environment),
+            clients: Clients::new(Vec::new()),
             before_scrape: Arc::new(|| ()),
         }
     }
@@ -108,6 +104,13 @@ impl Ops {
     #[must_use]
     pub fn before_scrape(mut self, refresh: impl Fn() + Send + Sync + 'static) -> Self {
         self.before_scrape = Arc::new(refresh);
+        self
+    }
+
+    /// Believes what proxies in these networks say about who is calling, for the audit trail.
+    #[must_use]
+    pub fn trusted_proxies(mut self, networks: Vec<IpNet>) -> Self {
+        self.clients = Clients::new(networks);
         self
     }
 
@@ -125,7 +128,11 @@ impl Ops {
                 .status(StatusCode::NO_CONTENT)
                 .header(header::ALLOW, allowed)
                 .finish()),
-            (&Method::PUT, "/log-level") => self.set_log_level(request).await,
+            (&Method::PUT, "/log-level") => {
+                self.authorize(request)?;
+                let client = self.clients.resolve(request).address;
+                log_level::change(&self.telemetry, request, client).await
+            }
             (&Method::GET | &Method::HEAD, path) => self.read(path, request),
             (_, path) if Self::serves(path) => Err(Problem::new(&ProblemType::METHOD_NOT_ALLOWED)
                 .header(header::ALLOW, HeaderValue::from_static(allowed))),
@@ -135,20 +142,29 @@ impl Ops {
 
     fn read(&self, path: &str, request: &Request) -> Result<Response, Problem> {
         match path {
-            "/metrics" => self.metrics(),
+            "/metrics" => self.metrics(request.headers()),
             "/livez" => Ok(probe(true, "alive")),
             "/readyz" => Ok(probe(self.health.is_ready(), "ready")),
             "/startupz" => Ok(probe(self.health.is_started(), "started")),
             "/health" => self.health(),
-            "/log-level" => self.log_level(request),
+            "/log-level" => {
+                self.authorize(request)?;
+                log_level::show(&self.telemetry)
+            }
             _ => Err(Problem::new(&ProblemType::NOT_FOUND)),
         }
     }
 
-    fn metrics(&self) -> Result<Response, Problem> {
+    fn metrics(&self, headers: &HeaderMap) -> Result<Response, Problem> {
         (self.before_scrape)();
-        let exposition = exposition::text(self.telemetry.metrics()).map_err(Problem::internal)?;
-        Ok(Response::builder().content_type(exposition.content_type).body(exposition.body))
+        let accept = headers.get_all(header::ACCEPT).iter();
+        let format = Format::accepted(accept.filter_map(|line| line.to_str().ok()));
+        let exposition = exposition::expose(self.telemetry.metrics(), format);
+        let exposition = exposition.map_err(Problem::internal)?;
+        Ok(Response::builder()
+            .content_type(exposition.content_type)
+            .header(header::VARY, "accept")
+            .body(exposition.body))
     }
 
     fn health(&self) -> Result<Response, Problem> {
@@ -156,6 +172,7 @@ impl Ops {
             version: &self.version,
             uptime_seconds: self.started.elapsed().as_secs(),
             report: self.health.report(),
+            telemetry: self.telemetry.status(),
         };
         let body = serde_json::to_vec(&document).map_err(Problem::internal)?;
         let status = match document.report.status {
@@ -167,42 +184,12 @@ impl Ops {
         Ok(json(status, body))
     }
 
-    fn log_level(&self, request: &Request) -> Result<Response, Problem> {
-        self.authorize(request)?;
-        let current = serde_json::json!({ "filter": self.telemetry.log_filter().current() });
-        Ok(json(StatusCode::OK, current.to_string().into_bytes()))
-    }
-
-    async fn set_log_level(&self, request: &mut Request) -> Result<Response, Problem> {
-        self.authorize(request)?;
-        let body = request.take_body().into_bytes_limit(LOG_LEVEL_BODY_LIMIT).await;
-        let body = body.map_err(|_| {
-            bad(format!("the body must be complete and at most {LOG_LEVEL_BODY_LIMIT} bytes"))
-        })?;
-        let change: LogLevelChange = serde_json::from_slice(&body).map_err(|error| {
-            bad(format!(
-                "the body must be like {{\"filter\": \"debug\", \"for\": \"15m\"}}: {error}"
-            ))
-        })?;
-        let duration = change.duration.as_deref().map(duration).transpose()?;
-        let set = self.telemetry.log_filter().set(&change.filter, duration);
-        set.map_err(|error| bad(format!("filter: {error}")))?;
-        self.log_level(request)
-    }
-
+    /// Lets through who may use the endpoints that need a token.
     fn authorize(&self, request: &Request) -> Result<(), Problem> {
-        match &self.access {
-            Access::Everyone => Ok(()),
-            Access::Nobody => {
-                Err(Problem::new(&ProblemType::FORBIDDEN).detail("ops.token is not set"))
-            }
-            Access::Bearer(token) if bears(request, token) => Ok(()),
-            Access::Bearer(_) => {
-                let challenge = HeaderValue::from_static("Bearer");
-                Err(Problem::new(&ProblemType::UNAUTHORIZED)
-                    .header(header::WWW_AUTHENTICATE, challenge))
-            }
-        }
+        self.access.check(request).inspect_err(|_| {
+            let client = self.clients.resolve(request).address;
+            self.telemetry.audit().refused(request.uri().path(), client);
+        })
     }
 }
 
@@ -212,12 +199,15 @@ impl Endpoint for Ops {
     async fn call(&self, mut request: Request) -> Result<Response> {
         let occurrence = Occurrence {
             instance: request.uri().path().to_owned(),
-            request_id: request_id(request.headers()),
+            request_id: request_id(request.headers()).to_string(),
             trace_id: None,
         };
         let head = request.method() == Method::HEAD;
         let id = HeaderValue::from_str(&occurrence.request_id);
-        let answer = self.answer(&mut request).await;
+        // Lines about it carry its id.
+        let scope = RequestScope::new(occurrence.request_id.as_str().into());
+        let context = Context::new().with_value(scope);
+        let answer = self.answer(&mut request).with_context(context).await;
         let mut response = answer.unwrap_or_else(|problem| problem.render(occurrence));
         response.headers_mut().extend(id.map(|id| (X_REQUEST_ID, id)));
         complete(response.headers_mut());
@@ -237,25 +227,4 @@ fn probe(ok: bool, word: &str) -> Response {
 
 fn json(status: StatusCode, body: Vec<u8>) -> Response {
     body.with_content_type("application/json; charset=utf-8").with_status(status).into_response()
-}
-
-fn bears(request: &Request, token: &Secret) -> bool {
-    let sent = request.header(header::AUTHORIZATION).and_then(|value| value.split_once(' '));
-    let sent = sent.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let same = |sent: &str| {
-        aws_lc_rs::constant_time::verify_slices_are_equal(
-            sent.as_bytes(),
-            token.expose().as_bytes(),
-        )
-    };
-    sent.is_some_and(|(_, sent)| same(sent.trim()).is_ok())
-}
-
-fn duration(text: &str) -> Result<Duration, Problem> {
-    let parsed = humantime::parse_duration(text);
-    parsed.map_err(|_| bad("for: a duration such as \"15m\" is expected"))
-}
-
-fn bad(detail: impl Into<String>) -> Problem {
-    Problem::new(&ProblemType::BAD_REQUEST).detail(detail)
 }

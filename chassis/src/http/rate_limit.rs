@@ -121,6 +121,11 @@ impl Limiter {
             config: builder.finish().ok_or(EmptyBudget(policy))?,
             metrics: metrics.clone(),
         });
+        // An alert on their rate must see the first refusal, so the series begin at 0.
+        for decision in ["allowed", "limited"] {
+            metrics.rate_limit_decisions.with_label_values(&[policy, decision]);
+        }
+        metrics.rate_limit_tracked_keys.with_label_values(&[policy]);
         tokio::spawn(sweep(Arc::downgrade(&limiter)));
         Ok(limiter)
     }

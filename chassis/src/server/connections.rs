@@ -27,14 +27,21 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::instrument::WithSubscriber;
 
+use super::backlog::{Backlog, Watched};
+use super::begun::Begun;
 use super::refusals::Refusals;
 use super::sniff::{HTTP2_PREFACE, sniff};
-use crate::telemetry::Metrics;
+use crate::http::exchange::CutOff;
+use crate::telemetry::Telemetry;
 
 /// A browser opens a handful; a hundred leaves room for proxies, and bounds what one connection costs.
 const HTTP2_MAX_STREAMS: u32 = 100;
 /// Streams that were reset before they were answered; more than a few are an attack (CVE-2023-44487).
 const HTTP2_MAX_RESET_STREAMS: usize = 20;
+
+/// Bytes of a request's headers. hyper refuses more with a bare frame, in which no problem has room; so
+/// the limit is above what clients and proxies send (16 KiB is its own), and a connection stays bounded.
+const HTTP2_MAX_HEADERS: u32 = 64 * 1024;
 
 /// A client that takes not one byte of its answer for so long holds memory for nothing.
 const WRITE_STALL: Duration = Duration::from_secs(30);
@@ -43,7 +50,8 @@ const WRITE_STALL: Duration = Duration::from_secs(30);
 pub(super) struct Connections {
     endpoint: BoxEndpoint<'static>,
     header_read_timeout: Duration,
-    metrics: Metrics,
+    telemetry: Telemetry,
+    is_api: bool,
     /// The accept loop, each connection, and each stream of HTTP/2.
     pub(super) tasks: TaskTracker,
     /// No more are accepted.
@@ -53,7 +61,10 @@ pub(super) struct Connections {
     /// Each ends now.
     pub(super) cut: CancellationToken,
     pub(super) leaving: AtomicBool,
+    /// Requests that are not answered yet.
     pub(super) in_flight: AtomicUsize,
+    /// Connections that were cut while an answer was being sent.
+    pub(super) unsent: AtomicUsize,
 }
 
 /// Runs the streams of HTTP/2 connections, and keeps their log lines with the service.
@@ -78,29 +89,32 @@ impl Connections {
     pub(super) fn new(
         endpoint: BoxEndpoint<'static>,
         header_read_timeout: Duration,
-        metrics: Metrics,
+        telemetry: Telemetry,
+        is_api: bool,
     ) -> Self {
         Self {
             endpoint,
             header_read_timeout,
-            metrics,
+            telemetry,
+            is_api,
             tasks: TaskTracker::new(),
             closed: CancellationToken::new(),
             finish: CancellationToken::new(),
             cut: CancellationToken::new(),
             leaving: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
+            unsent: AtomicUsize::new(0),
         }
     }
 
     /// Answers the requests of one connection until it ends.
     pub(super) async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        self.metrics.server_connections.inc();
+        self.telemetry.metrics().server_connections.inc();
         let local = stream.local_addr().ok();
         // Answers are written whole; waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
         self.clone().serve(stream, local, peer).await;
-        self.metrics.server_connections.dec();
+        self.telemetry.metrics().server_connections.dec();
     }
 
     /// Sniffs the protocol under the same time limit that headers have, then lets hyper speak it.
@@ -120,33 +134,36 @@ impl Connections {
         let (reader, writer) = stream.into_split();
         let mut writer = TimeoutWriter::new(writer);
         writer.set_timeout(Some(WRITE_STALL));
-        let writer = Box::pin(writer);
+        let backlog = Backlog::default();
+        let writer = Watched::new(Box::pin(writer), backlog.clone());
         let reader = io::Cursor::new(start).chain(reader);
         if http2 {
-            self.http2(tokio::io::join(reader, writer), local, peer).await;
+            self.http2(tokio::io::join(reader, writer), &backlog, local, peer).await;
         } else {
-            let writer = Refusals::new(writer, peer.ip(), self.metrics.clone());
-            self.http1(tokio::io::join(reader, writer), local, peer).await;
+            let writer = Refusals::new(writer, peer.ip(), self.telemetry.clone(), self.is_api);
+            self.http1(tokio::io::join(reader, writer), &backlog, local, peer).await;
         }
     }
 
     async fn http1(
         self: Arc<Self>,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        backlog: &Backlog,
         local: Option<SocketAddr>,
         peer: SocketAddr,
     ) {
-        let service = service_fn(|request| self.clone().answer(request, local, peer));
+        let service = service_fn(|request| Begun::new(self.clone().answer(request, local, peer)));
         let mut builder = http1::Builder::new();
         // hyper's limit for headers ends idle connections as well.
         builder.timer(TokioTimer::new()).header_read_timeout(self.header_read_timeout);
         let connection = builder.serve_connection(TokioIo::new(stream), service);
-        self.run(connection, std::future::pending()).await;
+        self.run(connection, backlog, std::future::pending()).await;
     }
 
     async fn http2(
         self: Arc<Self>,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        backlog: &Backlog,
         local: Option<SocketAddr>,
         peer: SocketAddr,
     ) {
@@ -159,29 +176,42 @@ impl Connections {
         let mut builder = http2::Builder::new(Tasks(self.tasks.clone()));
         builder.timer(TokioTimer::new());
         builder.max_concurrent_streams(HTTP2_MAX_STREAMS);
+        builder.max_header_list_size(HTTP2_MAX_HEADERS);
         builder.max_pending_accept_reset_streams(HTTP2_MAX_RESET_STREAMS);
         // A peer that does not even answer pings is gone.
         builder
             .keep_alive_interval(self.header_read_timeout)
             .keep_alive_timeout(self.header_read_timeout);
         let connection = builder.serve_connection(TokioIo::new(stream), service);
-        self.run(connection, streams.idle_for(self.header_read_timeout)).await;
+        self.run(connection, backlog, streams.idle_for(self.header_read_timeout)).await;
     }
 
-    async fn run<C: GracefulConnection>(&self, connection: C, idle: impl Future<Output = ()>) {
+    async fn run<C: GracefulConnection>(
+        &self,
+        connection: C,
+        backlog: &Backlog,
+        idle: impl Future<Output = ()>,
+    ) {
         let mut connection = pin!(connection);
         // A connection ends in many ways that are no fault of ours; requests tell their own story.
         // It comes first: a request that has arrived is begun before the end is thought of.
         tokio::select! {
             biased;
             _ = connection.as_mut() => return,
-            () = self.cut.cancelled() => return,
+            () = self.cut.cancelled() => return self.count_unsent(backlog),
             () = self.finish.cancelled() => connection.as_mut().graceful_shutdown(),
             () = idle => connection.as_mut().graceful_shutdown(),
         }
         tokio::select! {
             _ = connection.as_mut() => {}
-            () = self.cut.cancelled() => {}
+            () = self.cut.cancelled() => self.count_unsent(backlog),
+        }
+    }
+
+    /// No request is in flight any more, but the client may still wait for the rest of an answer.
+    fn count_unsent(&self, backlog: &Backlog) {
+        if backlog.exists() {
+            self.unsent.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -194,7 +224,9 @@ impl Connections {
         let _in_flight = InFlight::start(&self);
         let http2 = request.version() == Version::HTTP_2;
         let local = LocalAddr(local.map_or_else(Addr::default, Addr::from));
-        let request = (request, local, RemoteAddr(peer.into()), Scheme::HTTP).into();
+        let mut request: poem::Request =
+            (request, local, RemoteAddr(peer.into()), Scheme::HTTP).into();
+        request.set_data(CutOff(self.cut.clone()));
         let mut response = self.endpoint.get_response(request).await;
         if self.leaving.load(Ordering::Relaxed) && !http2 {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

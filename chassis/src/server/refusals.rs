@@ -10,7 +10,7 @@ use poem::http::StatusCode;
 use tokio::io::AsyncWrite;
 
 use crate::http::unparsable::refuse;
-use crate::telemetry::Metrics;
+use crate::telemetry::Telemetry;
 
 const STATUS_LINE: &[u8] = b"HTTP/1.1 4";
 /// Every answer of ours has it.
@@ -21,19 +21,20 @@ const NO_BODY: &str = "content-length: 0\r\n";
 pub(super) struct Refusals<W> {
     inner: W,
     client: IpAddr,
-    metrics: Metrics,
+    telemetry: Telemetry,
+    is_api: bool,
     /// What is sent in place of hyper's bytes, as far as it is not sent yet.
     instead: Vec<u8>,
 }
 
 impl<W> Refusals<W> {
-    pub(super) fn new(inner: W, client: IpAddr, metrics: Metrics) -> Self {
-        Self { inner, client, metrics, instead: Vec::new() }
+    pub(super) fn new(inner: W, client: IpAddr, telemetry: Telemetry, is_api: bool) -> Self {
+        Self { inner, client, telemetry, is_api, instead: Vec::new() }
     }
 
     /// hyper's head with our headers and a body.
     fn problem(&self, status: StatusCode, bare: &[u8]) -> Vec<u8> {
-        let (headers, body) = refuse(status, self.client, &self.metrics);
+        let (headers, body) = refuse(status, self.client, self.is_api.then_some(&self.telemetry));
         let head = String::from_utf8_lossy(bare).replace(NO_BODY, "");
         let mut answer = head.trim_end_matches("\r\n").as_bytes().to_vec();
         for (name, value) in &headers {
