@@ -3,11 +3,13 @@
 //! It knows HTTP, telemetry, the database connection and the life cycle, and nothing of what a
 //! service is about. Nothing here is global: two services in one process stay apart.
 
+mod causes;
 pub mod database;
 pub mod health;
 pub mod http;
 pub mod lifecycle;
 pub mod password;
+pub mod privacy;
 pub mod problem;
 pub mod server;
 pub mod settings;

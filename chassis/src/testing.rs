@@ -10,9 +10,17 @@
 )]
 
 mod client;
+mod collector;
 mod database;
+mod hostile;
+mod object;
+pub mod story;
 mod witness;
 
 pub use client::{Answer, Call, Client};
+pub use collector::{Collector, Delivery, Mood};
 pub use database::TestDatabase;
+pub use hostile::Hostile;
+pub use object::object;
+pub use story::{Expected, Story, StoryTable};
 pub use witness::Witness;

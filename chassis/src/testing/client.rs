@@ -6,8 +6,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
-use poem::http::{HeaderMap, Method, Request, StatusCode, header, request::Builder};
+use poem::http::request::Builder;
+use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Calls one service.
@@ -51,6 +53,17 @@ impl Client {
     /// Where the service is, for tests that open a socket of their own.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Sends these bytes, whatever they are, on a connection of their own, and reads the one answer
+    /// that the service closes it with. It may do so before it has read all of them.
+    pub async fn say(&self, bytes: impl AsRef<[u8]>) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.expect("the service listens");
+        let mut said = Vec::new();
+        // Closed early, it resets the connection; what was answered has arrived all the same.
+        let _ = stream.write_all(bytes.as_ref()).await;
+        let _ = stream.read_to_end(&mut said).await;
+        Answer::parse(&said)
     }
 
     /// A call of any method.
@@ -125,6 +138,23 @@ impl Call {
 }
 
 impl Answer {
+    fn parse(bytes: &[u8]) -> Self {
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+        let head = std::str::from_utf8(&bytes[..end]).expect("UTF-8");
+        let mut lines = head.split("\r\n");
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status line");
+        let headers = lines.map(|line| {
+            let (name, value) = line.split_once(": ").expect("a header");
+            let value = HeaderValue::from_str(value).expect("a value");
+            (name.parse::<HeaderName>().expect("a name"), value)
+        });
+        Self {
+            status: status.parse().expect("a status"),
+            headers: headers.collect(),
+            body: Bytes::copy_from_slice(&bytes[end + 4..]),
+        }
+    }
+
     /// A header's value, empty when it is absent.
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name).map(|value| value.to_str().expect("a textual header"));

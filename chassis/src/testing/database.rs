@@ -7,9 +7,9 @@ use sea_orm::ConnectionTrait;
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use super::Witness;
 use crate::database::{Database, DatabaseSettings};
 use crate::settings::{Environ, Secret};
-use crate::telemetry::Metrics;
 
 /// Names a server (`postgres://…` or `mysql://…`, with a database to log in to) to test on; without
 /// it each test has a SQLite file.
@@ -96,9 +96,9 @@ async fn execute(server: &str, statement: &str) {
         max_connections: 1,
         ..DatabaseSettings::default()
     };
-    let metrics = Metrics::new().expect("metrics");
-    let server =
-        Database::connect(&settings, &metrics).await.expect("the server of TEST_DATABASE_URL");
+    let witness = Witness::new("test", "off");
+    let server = Database::connect(&settings, witness.telemetry()).await;
+    let server = server.expect("the server of TEST_DATABASE_URL");
     server.execute_unprepared(statement).await.expect("the statement");
     server.close().await;
 }

@@ -4,6 +4,7 @@ use opentelemetry_sdk::trace::SpanData;
 use prometheus::proto::{Metric, MetricFamily};
 use serde_json::Value;
 
+use super::Story;
 use crate::settings::Environment;
 use crate::telemetry::logs::{LogFormat, LogSettings};
 use crate::telemetry::{Captured, Identity, Metrics, Telemetry};
@@ -56,6 +57,12 @@ impl Witness {
         lines.retain(|line| line["message"] == "request");
         assert_eq!(lines.len(), 1, "request lines of {request_id}: {lines:?}");
         lines.remove(0)
+    }
+
+    /// All that was told of one request, once it has ended; fails where [`Witness::request_line`] does.
+    #[track_caller]
+    pub fn story_of(&self, request_id: &str) -> Story {
+        Story::gather(self, request_id)
     }
 
     /// Every finished span so far.
