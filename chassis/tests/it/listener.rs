@@ -148,6 +148,14 @@ async fn http_1_0_is_answered_and_closed() {
 }
 
 #[tokio::test]
+async fn headers_of_a_proxy_that_adds_many_are_taken_over_http2_too() {
+    let app = App::start().await;
+    let mut connection = app.http2().await;
+    let get = connection.request(GET, "/plain").header("x-large", "x".repeat(40_000));
+    assert_eq!(connection.begin(get).await, 200);
+}
+
+#[tokio::test]
 async fn http2_is_spoken_to_those_who_know_it() {
     let app = App::start().await;
     let mut connection = app.http2().await;

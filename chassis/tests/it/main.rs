@@ -1,7 +1,5 @@
-//! The stack and the listener from outside: real HTTP against a small site.
-//!
-//! Not here: the line that a panic writes through the hook of the process, for `Telemetry::install`
-//! is for a process that is one service; that line is the business of whoever runs the binary.
+//! The stack and the listener from outside: real HTTP against a small site. And the log as its readers
+//! get it.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![expect(clippy::float_cmp, reason = "metrics count whole things here")]
 
@@ -9,13 +7,20 @@ mod apart;
 mod bodies;
 mod bounds;
 mod cors;
+mod debug_header;
+mod export;
 mod failures;
 mod hostile;
 mod ids;
 mod json;
 mod listener;
+mod log_level;
+mod log_lines;
 mod methods;
 mod operators;
+mod panics;
 mod rate_limit;
 mod shutdown;
+mod sql_comments;
+mod story;
 mod support;

@@ -1,15 +1,22 @@
-//! The operator's endpoints: probes, health, metrics, the log level.
+//! The operator's endpoints: probes, health, metrics. The log level is in `log_level`.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use chassis::settings::{Environment, Secret};
 use poem::http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::support::{App, eventually};
+use crate::support::App;
 
-const TOKEN: &str = "a-token-of-the-operators";
+#[tokio::test]
+async fn what_cannot_be_parsed_on_their_own_listener_goes_untold() {
+    let loopback = "127.0.0.1:0".parse().unwrap();
+    let app = App::with(|settings| settings.ops.addr = Some(loopback)).await;
+    let answer = app.ops_client.say(b"GARBAGE\r\n\r\n").await;
+    assert_eq!(answer.problem(400)["trace_id"], Value::Null);
+    assert!(app.witness.lines().is_empty() && app.witness.spans().is_empty());
+    assert_eq!(app.witness.metric("http_server_request_duration_seconds", &[]), 0.0);
+}
 
 #[tokio::test]
 async fn probes_follow_the_life_of_the_service() {
@@ -114,72 +121,6 @@ async fn a_listener_of_their_own_keeps_them_off_the_public_one() {
     app.ops_client.get("/plain").send().await.problem(404);
     let metrics = app.ops_client.get("/metrics").send().await.expect(200);
     assert!(metrics.text().contains("http_response_status_code=\"404\""));
-}
-
-#[tokio::test]
-async fn the_log_level_needs_the_token() {
-    let app = App::with(|settings| settings.ops.token = Some(Secret::new(TOKEN))).await;
-    let wrong = format!("{TOKEN}x");
-    for credentials in ["", "Bearer", "Bearer x", &format!("Bearer {wrong}"), "Basic eDp5", TOKEN] {
-        let get = app.client.get("/log-level").header("authorization", credentials);
-        let answer = get.send().await;
-        answer.problem(401);
-        assert_eq!(answer.header("www-authenticate"), "Bearer");
-    }
-    let put = app.client.put("/log-level").json(&json!({ "filter": "error" }));
-    put.send().await.problem(401);
-    app.client.get("/log-level").send().await.problem(401);
-
-    let answer = app.client.with_token(TOKEN).get("/log-level").send().await;
-    assert_eq!(answer.expect(200).json(), json!({ "filter": "info" }));
-    app.witness.assert_silent_about(&[TOKEN]);
-}
-
-#[tokio::test]
-async fn in_production_there_is_no_access_without_a_token_in_the_settings() {
-    let app = App::with(|settings| settings.environment = Environment::Production).await;
-    let answer = app.client.with_token("").get("/log-level").send().await;
-    answer.problem(403);
-    let put = app.client.put("/log-level").json(&json!({ "filter": "error" }));
-    put.send().await.problem(403);
-    assert_eq!(app.witness.telemetry().log_filter().current(), "info");
-}
-
-#[tokio::test]
-async fn a_changed_log_level_holds_until_its_time_is_up() {
-    let app = App::start().await;
-    let quiet = json!({ "filter": "error", "for": "200ms" });
-    let put = app.client.put("/log-level").json(&quiet);
-    assert_eq!(put.send().await.expect(200).json()["filter"], "error");
-    let get = app.client.get("/plain").header("x-request-id", "unheard");
-    let _ = get.send().await.expect(200);
-
-    let filter = app.witness.telemetry().log_filter();
-    eventually("the level of before", || filter.current() == "info").await;
-    let get = app.client.get("/plain").header("x-request-id", "heard");
-    let _ = get.send().await.expect(200);
-    assert!(app.witness.lines_of("unheard").is_empty());
-    app.witness.request_line("heard");
-}
-
-#[tokio::test]
-async fn a_log_level_that_is_none_changes_nothing() {
-    let app = App::start().await;
-    let long = "a".repeat(5000);
-    for body in [
-        json!({ "filter": "so=so=so" }),
-        json!({ "filter": "debug", "for": "soon" }),
-        json!({ "filter": "debug", "until": "tomorrow" }),
-        json!({ "for": "15m" }),
-        json!("debug"),
-        json!({ "filter": long }),
-        Value::Null,
-    ] {
-        let put = app.client.put("/log-level").json(&body);
-        let problem = put.send().await.problem(400);
-        assert!(problem["detail"].is_string());
-    }
-    assert_eq!(app.witness.telemetry().log_filter().current(), "info");
 }
 
 #[tokio::test]

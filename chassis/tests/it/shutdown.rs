@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chassis::lifecycle::Outcome;
 use serde_json::Value;
+use tokio::time::sleep;
 
 use crate::support::raw::{Raw, request};
 use crate::support::{App, GET, PATIENCE, in_time};
@@ -183,6 +184,32 @@ async fn a_request_that_outlasts_the_drain_timeout_is_cut_off() {
     assert_eq!(ended(app.stop(SHORT)).await, Outcome::CutOff);
     assert_cut_off(&app, "cut");
     connection.closed_silently().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_taken_until_the_drain_timeout_is_cut_off() {
+    // Also where there is no time to linger.
+    for timeout in [SHORT, SHORT / 4] {
+        let mut app = App::start().await;
+        let mut connection = Raw::narrow(app.client.address()).await;
+        let body = format!("{{\"text\":\"{}\"}}", "x".repeat(900_000));
+        let head = "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+        let id = "x-request-id: untaken";
+        let length = format!("content-length: {}", body.len());
+        let request = format!("{head}{id}\r\n{length}\r\n\r\n{body}");
+        // More than the kernel takes for a client that does not read.
+        let sending =
+            tokio::spawn(async move { (connection.send(request.repeat(8)).await, connection) });
+        let (mut before, mut now) = (0, 0);
+        while now == 0 || now > before {
+            sleep(Duration::from_millis(50)).await;
+            (before, now) = (now, app.witness.lines_of("untaken").len());
+        }
+        assert!(now < 8, "the kernel takes them all");
+        assert_eq!(app.active_requests(), 0.0);
+        assert_eq!(ended(app.stop(timeout)).await, Outcome::CutOff);
+        sending.abort();
+    }
 }
 
 #[tokio::test]

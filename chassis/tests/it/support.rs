@@ -11,8 +11,8 @@ use chassis::server::{Running, Server};
 use chassis::settings::Environment;
 use chassis::telemetry::Identity;
 use chassis::testing::{Client, Witness};
-use poem::EndpointExt;
 use poem::http::Method;
+use poem::{EndpointExt, IntoEndpoint};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -59,16 +59,32 @@ impl App {
     pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::default();
         change(&mut settings);
+        let witness = Witness::new(settings.name, "info");
+        let gate = Gate::default();
+        let api = site::service(gate.clone());
+        Self::serve(&api.spec(), api, settings, witness, gate).await
+    }
+
+    /// A service with another site, which was made with this witness and this gate.
+    pub(crate) async fn serve<E>(
+        document: &str,
+        api: E,
+        settings: Settings,
+        witness: Witness,
+        gate: Gate,
+    ) -> Self
+    where
+        E: IntoEndpoint,
+        E::Endpoint: 'static,
+    {
         let Settings { name, stack, ops, environment } = settings;
-        let witness = Witness::new(name, "info");
         let telemetry = witness.telemetry();
         let health = Health::new(telemetry.metrics());
         let identity = Identity { name: name.to_owned(), version: "1.2.3".to_owned(), environment };
-        let operators = Ops::new(&ops, &identity, telemetry.clone(), health.clone());
+        let operators = Ops::new(&ops, &identity, telemetry.clone(), health.clone())
+            .trusted_proxies(stack.server.trusted_proxies.clone());
 
-        let gate = Gate::default();
-        let api = site::service(gate.clone());
-        let site = Site::new(&api.spec(), api).unwrap();
+        let site = Site::new(document, api).unwrap();
         let site = site.problem_types(CHASSIS_TYPES).unwrap().strict(site::strict);
         let (site, operators) = match ops.addr {
             Some(address) => (site, Some((address, operators))),
@@ -80,7 +96,7 @@ impl App {
         let ops = match operators {
             Some((address, operators)) => {
                 let server = Server::bind(address, &stack.server).await.unwrap();
-                Some(server.serve(operators.boxed(), telemetry))
+                Some(server.for_operators().serve(operators.boxed(), telemetry))
             }
             None => None,
         };

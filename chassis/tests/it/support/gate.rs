@@ -31,7 +31,7 @@ impl Default for Gate {
 
 impl Gate {
     /// For the handler: waits until the test opens the gate.
-    pub(super) async fn pass(&self) {
+    pub(crate) async fn pass(&self) {
         let _visit = Visit(&self.0.left);
         self.0.arrived.add_permits(1);
         self.0.opened.acquire().await.unwrap().forget();

@@ -23,6 +23,13 @@ impl Raw {
         Self { stream, unread: Vec::new() }
     }
 
+    /// A client that has room for next to nothing.
+    pub(crate) async fn narrow(address: SocketAddr) -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        Self { stream: socket.connect(address).await.unwrap(), unread: Vec::new() }
+    }
+
     /// A connection that waits in the listener's queue with its request already sent: nothing of
     /// the service has run in between.
     pub(crate) fn queued(address: SocketAddr, request: &str) -> Self {

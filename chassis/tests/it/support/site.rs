@@ -10,6 +10,8 @@ use poem::http::Method;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::{Json, PlainText};
 use poem_openapi::{ApiResponse, Object, OpenApi, OpenApiService};
+use tracing::instrument::WithSubscriber;
+use tracing::{Instrument, Span, dispatcher};
 
 use super::gate::Gate;
 
@@ -100,6 +102,25 @@ impl Operations {
             None => panic!("a cogwheel fell out"),
             Some(about) => panic!("a cogwheel fell out over {about}"),
         }
+    }
+
+    #[oai(path = "/chatty", method = "get")]
+    async fn chatty(&self) -> PlainText<&'static str> {
+        tracing::debug!(target: "site::notes", "in the handler");
+        tracing::trace!(target: "site::notes", "finer than that");
+        tracing::debug!(target: "hyper::proto", "in a library");
+        let task = async { tracing::debug!(target: "site_store", "in a task") };
+        let task = tokio::spawn(task.in_current_span().with_current_subscriber());
+        let (dispatch, span) = (dispatcher::get_default(Clone::clone), Span::current());
+        let thread = tokio::task::spawn_blocking(move || {
+            dispatcher::with_default(&dispatch, || {
+                span.in_scope(|| tracing::debug!(target: "site::hash", "in a thread"));
+            });
+        });
+        task.await.unwrap();
+        thread.await.unwrap();
+        tracing::info_span!(target: "site", "inner").in_scope(|| ());
+        PlainText("said")
     }
 
     #[oai(path = "/fail", method = "get")]
