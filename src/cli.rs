@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::{app, service};
 
+mod debug_header;
 mod health;
 mod migrate;
 mod users;
@@ -49,6 +50,8 @@ enum Command {
     Config,
     /// Probes a running service: exit code 0 or 1.
     Health(health::Probe),
+    /// Prints a header that has one request logged at DEBUG and its trace exported.
+    DebugHeader(debug_header::DebugHeader),
 }
 
 #[derive(Debug, Args)]
@@ -88,6 +91,7 @@ impl Cli {
             // Needs no settings: it must work in an image without any.
             Command::Openapi(openapi) => openapi.print(),
             Command::Health(probe) => block_on(probe.run(settings)),
+            Command::DebugHeader(header) => header.print(&settings()?),
             Command::Config => print(Settings::load(file, environ)?.to_toml()),
             Command::Serve => {
                 let settings = Settings::load(file, environ.clone())?.settings;
@@ -126,7 +130,14 @@ fn telemetry(settings: &Settings, environ: &Environ) -> Result<Telemetry, Failur
     let stderr = io::stderr();
     let terminal = stderr.is_terminal();
     let identity = service::identity(settings);
-    let telemetry = Telemetry::start_into(stderr, terminal, &identity, &settings.log, environ);
+    let telemetry = Telemetry::start_into(
+        stderr,
+        terminal,
+        &identity,
+        &settings.log,
+        &settings.tracing,
+        environ,
+    );
     let telemetry = telemetry.map_err(Failure::running)?;
     telemetry.install();
     Ok(telemetry)

@@ -10,4 +10,5 @@ pub mod failure;
 mod schema;
 pub mod service;
 pub mod settings;
+pub mod telemetry;
 pub mod users;

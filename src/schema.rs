@@ -1,38 +1,31 @@
 //! Macros for the texts and the bodies of requests: parsed by `chassis::http::input`, described for the
 //! `OpenAPI` document where they are declared.
 
-/// Declares a text with rules: parsed once, then trusted; its `Debug` shows nothing, because such
-/// texts are personal data.
+/// Declares a text with rules: parsed once, then trusted. Such texts are personal data, and kept so.
 macro_rules! text_type {
     (
         $(#[doc = $doc:literal])+
         $name:ident, check: $check:expr, schema: { $($key:ident: $value:expr),+ $(,)? }
     ) => {
         $(#[doc = $doc])+
-        #[derive(Clone, PartialEq, Eq)]
-        pub struct $name(String);
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name(::chassis::privacy::Pii<String>);
 
         impl $name {
             /// The text as it is, or what is allowed instead.
             pub fn parse(text: String) -> Result<Self, String> {
                 $check(&text)?;
-                Ok(Self(text))
+                Ok(Self(::chassis::privacy::Pii::new(text)))
             }
 
             /// The text.
-            pub fn as_str(&self) -> &str {
-                &self.0
+            pub fn expose(&self) -> &str {
+                self.0.expose()
             }
 
-            /// The text, owned.
-            pub fn into_string(self) -> String {
+            /// The text, as it is kept.
+            pub fn into_pii(self) -> ::chassis::privacy::Pii<String> {
                 self.0
-            }
-        }
-
-        impl ::std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-                f.write_str(concat!(stringify!($name), "([redacted])"))
             }
         }
 

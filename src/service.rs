@@ -21,8 +21,11 @@ use crate::auth::AuthMode;
 use crate::failure::Failure;
 use crate::settings::Settings;
 
-/// Flushing telemetry ends within five seconds also when the collector hangs; one is left for the rest.
-pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(4);
+/// Flushing telemetry ends within five seconds also when the collector hangs; the last lines take the rest.
+pub const FLUSH_TIMEOUT: Duration = Duration::from_millis(4500);
+
+/// Closing connections takes milliseconds, but for those whose statement hangs in the database.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// For the two lines that follow; a terminal that is stopped must not keep the process.
 const LAST_LINES_TIMEOUT: Duration = Duration::from_millis(500);
@@ -47,8 +50,9 @@ pub async fn run(
     environ: Environ,
     started: Instant,
 ) -> Result<ExitCode, Failure> {
-    let telemetry = Telemetry::start(&identity(&settings), &settings.log, &environ)
-        .map_err(Failure::running)?;
+    let telemetry =
+        Telemetry::start(&identity(&settings), &settings.log, &settings.tracing, &environ)
+            .map_err(Failure::running)?;
     telemetry.install();
     let shutdown = Shutdown::on_signals().map_err(Failure::running)?;
     let booted = tokio::select! {
@@ -86,7 +90,7 @@ impl Service {
     /// Database (waiting for it), schema, listeners. Answers requests when it returns.
     pub async fn start(settings: &Settings, telemetry: &Telemetry) -> Result<Self, BoxError> {
         let metrics = telemetry.metrics();
-        let database = Database::connect(&settings.database, metrics).await?;
+        let database = Database::connect(&settings.database, telemetry).await?;
         let in_development = settings.environment == Environment::Development;
         if settings.database.migrate_on_start.unwrap_or(in_development) {
             migration::up(database.connection()).await?;
@@ -106,12 +110,13 @@ impl Service {
         let ops = match ops_endpoint {
             Some((address, endpoint)) => {
                 let server = Server::bind(address, &settings.server).await?;
-                Some(server.serve(endpoint, telemetry))
+                Some(server.for_operators().serve(endpoint, telemetry))
             }
             None => None,
         };
         let public = public.serve(site, telemetry);
         health.started();
+        health.settled().await;
         Ok(Self {
             database,
             health,
@@ -143,8 +148,9 @@ impl Service {
         let Self { database, health, public, ops, drain_delay, drain_timeout, .. } = self;
         let mut ending = Ending::start();
         let delay = async {
-            health.start_draining();
+            // In this order whoever sees it draining is also told to come back elsewhere.
             public.announce_end();
+            health.start_draining();
             tokio::time::sleep(drain_delay).await;
             Outcome::Complete
         };
@@ -154,9 +160,12 @@ impl Service {
             // Probes and scrapes work to the last; nobody waits for them.
             ending.phase("operator's endpoints", ops.stop(Duration::ZERO)).await;
         }
+        // A statement that was given up may still run in the database, and its connection waits for it.
         let close = async {
-            database.close().await;
-            Outcome::Complete
+            match tokio::time::timeout(DATABASE_TIMEOUT, database.close()).await {
+                Ok(()) => Outcome::Complete,
+                Err(_) => Outcome::CutOff,
+            }
         };
         ending.phase("database", close).await;
         ending
@@ -172,7 +181,8 @@ impl Service {
             address = %self.address(),
             ops.address = %self.ops_address(),
             database = self.database.system_name(),
-            traces = telemetry.export_target().map(ExportTarget::endpoint),
+            traces = telemetry.traces_target().map(ExportTarget::endpoint),
+            logs = telemetry.logs_target().map(ExportTarget::endpoint),
             docs = settings.docs.enabled.then(|| format!("http://{}/docs", self.address())),
             startup_ms = u64::try_from(startup.as_millis()).unwrap_or(u64::MAX),
             "ready"
@@ -194,7 +204,8 @@ async fn finish(mut ending: Ending, telemetry: &Telemetry) -> ExitCode {
 }
 
 fn ops(settings: &Settings, telemetry: &Telemetry, health: &Health, database: &Database) -> Ops {
-    let ops = Ops::new(&settings.ops, &identity(settings), telemetry.clone(), health.clone());
+    let ops = Ops::new(&settings.ops, &identity(settings), telemetry.clone(), health.clone())
+        .trusted_proxies(settings.server.trusted_proxies.clone());
     let database = database.clone();
     ops.before_scrape(move || database.refresh_pool_gauges())
 }

@@ -68,6 +68,7 @@ impl Settings {
             server: self.server.clone(),
             rate_limit: self.rate_limit.clone(),
             tracing: self.tracing.clone(),
+            debug_key: self.ops.debug_key(),
         }
     }
 

@@ -107,7 +107,7 @@ impl AuthContext {
     async fn authenticate(&self, credentials: Credentials) -> Result<user::Model, Problem> {
         let password = credentials.password.0;
         // What is no address at all belongs to nobody, and takes as long to find out.
-        let found = match Email::parse(credentials.email.into_string()) {
+        let found = match Email::parse(credentials.email.into_pii().into_exposed()) {
             Ok(email) => store::find_by_email(&self.0.database, &email).await?,
             Err(_) => None,
         };

@@ -3,6 +3,7 @@
 //! They carry ids and nothing else of a person: no name, address, password or token.
 
 use chassis::telemetry::Metrics;
+use chassis::telemetry::catalogue::EventRow;
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -38,6 +39,30 @@ pub enum Event {
 pub struct Events(Metrics);
 
 impl Event {
+    /// Every one there is.
+    const ALL: [Self; 11] = [
+        Self::LoginSuccess,
+        Self::LoginFail,
+        Self::TokenCreated,
+        Self::TokenReuse,
+        Self::PasswordChange,
+        Self::PasswordChangeFail,
+        Self::AccessDenied,
+        Self::RoleChange,
+        Self::UserCreated,
+        Self::UserUpdated,
+        Self::UserDeleted,
+    ];
+
+    /// The rows of the catalogue.
+    pub fn rows() -> [EventRow; 11] {
+        Self::ALL.map(|event| EventRow {
+            name: event.name(),
+            level: if event.failed() { "WARN" } else { "INFO" },
+            meaning: event.meaning(),
+        })
+    }
+
     /// OWASP's name.
     pub fn name(self) -> &'static str {
         match self {
@@ -52,6 +77,22 @@ impl Event {
             Self::UserCreated => "user_created",
             Self::UserUpdated => "user_updated",
             Self::UserDeleted => "user_deleted",
+        }
+    }
+
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::LoginSuccess => "somebody logged in",
+            Self::LoginFail => "somebody could not log in",
+            Self::TokenCreated => "an access token was issued",
+            Self::TokenReuse => "a token was used after its user's sessions had ended",
+            Self::PasswordChange => "a user chose another password",
+            Self::PasswordChangeFail => "a user could not choose another password",
+            Self::AccessDenied => "a caller asked for what it may not do",
+            Self::RoleChange => "a user got another role",
+            Self::UserCreated => "a user was created",
+            Self::UserUpdated => "a user was changed",
+            Self::UserDeleted => "a user was deleted",
         }
     }
 
@@ -74,6 +115,10 @@ impl Event {
 impl Events {
     /// Counts in these metrics.
     pub fn new(metrics: &Metrics) -> Self {
+        // An alert on their rate must see the first one, so the series begin at 0.
+        for event in Event::ALL {
+            metrics.auth_events.with_label_values(&[event.name()]);
+        }
         Self(metrics.clone())
     }
 

@@ -40,9 +40,8 @@ impl Migrate {
     }
 
     async fn act(&self, settings: &Settings, telemetry: &Telemetry) -> Result<ExitCode, Failure> {
-        let database = Database::connect(&settings.database, telemetry.metrics())
-            .await
-            .map_err(Failure::running)?;
+        let database =
+            Database::connect(&settings.database, telemetry).await.map_err(Failure::running)?;
         let result = match self {
             Self::Up => {
                 migration::up(database.connection()).await.map(|names| said(&names, "applied"))

@@ -9,7 +9,7 @@ use chassis::http::input::Fields;
 use chassis::password::PasswordHasher;
 use chassis::problem::Problem;
 use chassis::settings::{Environ, Environment, Secret};
-use chassis::telemetry::Metrics;
+use chassis::telemetry::{Metrics, Telemetry};
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
@@ -61,15 +61,15 @@ impl Users {
         environ: &Environ,
     ) -> Result<ExitCode, Failure> {
         let telemetry = super::telemetry(settings, environ)?;
-        let done = self.connect(settings, telemetry.metrics()).await;
+        let done = self.connect(settings, &telemetry).await;
         telemetry.shutdown(service::FLUSH_TIMEOUT).await;
         print(done?)
     }
 
-    async fn connect(self, settings: &Settings, metrics: &Metrics) -> Result<String, Failure> {
+    async fn connect(self, settings: &Settings, telemetry: &Telemetry) -> Result<String, Failure> {
         let database =
-            Database::connect(&settings.database, metrics).await.map_err(Failure::running)?;
-        let done = self.act(settings, &database, metrics).await;
+            Database::connect(&settings.database, telemetry).await.map_err(Failure::running)?;
+        let done = self.act(settings, &database, telemetry.metrics()).await;
         database.close().await;
         done
     }

@@ -4,6 +4,7 @@
 
 use belvedere_entity::user;
 use chassis::http::input::Field;
+use chassis::privacy::Pii;
 use chassis::schema_type;
 use chrono::{DateTime, SecondsFormat, Utc};
 use poem_openapi::registry::MetaSchema;
@@ -32,23 +33,23 @@ pub enum Role {
 }
 
 /// A user of the directory. Passwords are never part of it.
-#[derive(Clone, PartialEq, Eq, Object)]
+#[derive(Clone, Debug, PartialEq, Eq, Object)]
 #[oai(example)]
 pub struct User {
     /// UUIDv7, given at creation.
     pub id: Uuid,
     /// What the person is called.
     #[oai(validator(max_length = 200))]
-    pub name: String,
+    pub name: Pii<String>,
     /// The address to sign in with; unique without regard to case.
     #[oai(validator(max_length = 254))]
-    pub email: String,
+    pub email: Pii<String>,
     /// E.164, or null.
     #[oai(nullable, validator(max_length = 16))]
-    pub phone_number: Option<String>,
+    pub phone_number: Option<Pii<String>>,
     /// Postal address, or null.
     #[oai(nullable, validator(max_length = 500))]
-    pub address: Option<String>,
+    pub address: Option<Pii<String>>,
     /// What the user may do.
     pub role: Role,
     /// When the user was created.
@@ -58,7 +59,7 @@ pub struct User {
 }
 
 /// Some users, oldest first.
-#[derive(Clone, PartialEq, Eq, Object)]
+#[derive(Clone, Debug, PartialEq, Eq, Object)]
 #[oai(example)]
 pub struct UserPage {
     /// As many as were asked for, or fewer on the last page.
@@ -131,9 +132,9 @@ impl Example for User {
         let created = DateTime::from_timestamp_micros(1_795_255_200_123_456).unwrap_or_default();
         Self {
             id: Uuid::from_u128(0x01a1_fd8c_697b_7c1e_9d53_2b6f_0a4e_7d11),
-            name: "Ada Lovelace".to_owned(),
-            email: "ada@example.org".to_owned(),
-            phone_number: Some("+442071838750".to_owned()),
+            name: "Ada Lovelace".to_owned().into(),
+            email: "ada@example.org".to_owned().into(),
+            phone_number: Some("+442071838750".to_owned().into()),
             address: None,
             role: Role::User,
             created_at: Timestamp(created),

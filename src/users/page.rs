@@ -78,11 +78,11 @@ impl PageQuery {
         let mut path = format!("/users?limit={}&after={}", self.limit, next.encode());
         if let Some(email) = &self.email {
             path.push_str("&email=");
-            path.push_str(&encoded(email.as_str()));
+            path.push_str(&encoded(email.expose()));
         }
         if let Some(q) = &self.q {
             path.push_str("&q=");
-            path.push_str(&encoded(q.as_str()));
+            path.push_str(&encoded(q.expose()));
         }
         path
     }

@@ -5,6 +5,7 @@
 
 use belvedere_entity::user::{self, Column, Entity, PasswordHash};
 use chassis::database::violated_constraint;
+use chassis::privacy::Pii;
 use chrono::{DateTime, SubsecRound, Utc};
 use poem_openapi::types::MaybeUndefined;
 use sea_orm::ActiveValue::{self, Set};
@@ -47,12 +48,12 @@ pub async fn create(
     let now = now();
     let row = user::Model {
         id: Uuid::now_v7(),
-        name_key: key(new.name.as_str()),
-        name: new.name.into_string(),
-        email_key: key(new.email.as_str()),
-        email: new.email.into_string(),
-        phone_number: new.phone_number.map(PhoneNumber::into_string),
-        address: new.address.map(Address::into_string),
+        name_key: key(new.name.expose()).into(),
+        name: new.name.into_pii(),
+        email_key: key(new.email.expose()).into(),
+        email: new.email.into_pii(),
+        phone_number: new.phone_number.map(PhoneNumber::into_pii),
+        address: new.address.map(Address::into_pii),
         role: role.into(),
         password_hash,
         version: 1,
@@ -75,7 +76,7 @@ pub async fn find_by_email(
     db: &impl ConnectionTrait,
     email: &Email,
 ) -> Result<Option<user::Model>, UserError> {
-    let found = Entity::find().filter(Column::EmailKey.eq(key(email.as_str())));
+    let found = Entity::find().filter(Column::EmailKey.eq(key(email.expose())));
     Ok(found.one(db).await?)
 }
 
@@ -86,7 +87,7 @@ pub async fn page(db: &impl ConnectionTrait, query: &PageQuery) -> Result<Page, 
         wanted = wanted.add(Column::Id.gt(id));
     }
     if let Some(email) = &query.email {
-        wanted = wanted.add(Column::EmailKey.eq(key(email.as_str())));
+        wanted = wanted.add(Column::EmailKey.eq(key(email.expose())));
     }
     if let Some(prefix) = &query.q {
         let either = Condition::any().add(begins(Column::NameKey, prefix));
@@ -200,25 +201,25 @@ fn at_version<S: QueryFilter>(statement: S, versions: Option<Vec<i64>>) -> S {
 
 fn columns(patch: UserPatch) -> user::ActiveModel {
     let mut row = user::ActiveModel {
-        phone_number: replacement(patch.phone_number, PhoneNumber::into_string),
-        address: replacement(patch.address, Address::into_string),
+        phone_number: replacement(patch.phone_number, PhoneNumber::into_pii),
+        address: replacement(patch.address, Address::into_pii),
         ..Default::default()
     };
     if let Some(name) = patch.name {
-        row.name_key = Set(key(name.as_str()));
-        row.name = Set(name.into_string());
+        row.name_key = Set(key(name.expose()).into());
+        row.name = Set(name.into_pii());
     }
     if let Some(email) = patch.email {
-        row.email_key = Set(key(email.as_str()));
-        row.email = Set(email.into_string());
+        row.email_key = Set(key(email.expose()).into());
+        row.email = Set(email.into_pii());
     }
     row
 }
 
 fn replacement<T>(
     value: MaybeUndefined<T>,
-    text: impl FnOnce(T) -> String,
-) -> ActiveValue<Option<String>> {
+    text: impl FnOnce(T) -> Pii<String>,
+) -> ActiveValue<Option<Pii<String>>> {
     match value {
         MaybeUndefined::Undefined => ActiveValue::NotSet,
         MaybeUndefined::Null => Set(None),
@@ -256,7 +257,7 @@ fn refused(error: DbErr) -> UserError {
 
 /// As a range, which an index serves and in which no character has a meaning of its own.
 fn begins(column: Column, prefix: &Prefix) -> Condition {
-    let first = key(prefix.as_str());
+    let first = key(prefix.expose());
     let beyond = beyond(&first);
     let mut range = Condition::all().add(column.gte(first));
     if let Some(beyond) = beyond {

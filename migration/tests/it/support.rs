@@ -1,8 +1,7 @@
 //! A database for each test, gone afterwards.
 
 use chassis::database::{Database, DatabaseSettings};
-use chassis::telemetry::Metrics;
-use chassis::testing::TestDatabase;
+use chassis::testing::{TestDatabase, Witness};
 
 /// Where the database of one test is.
 pub(crate) struct Place {
@@ -12,8 +11,8 @@ pub(crate) struct Place {
 impl Place {
     /// A pool of its own to the database, as another process would have.
     pub(crate) async fn connect(&self) -> Database {
-        let metrics = Metrics::new().unwrap();
-        Database::connect(&self.settings, &metrics).await.unwrap()
+        let witness = Witness::new("test", "off");
+        Database::connect(&self.settings, witness.telemetry()).await.unwrap()
     }
 }
 

@@ -160,7 +160,7 @@ mod tests {
     fn a_patch_tells_absent_from_null() {
         let patch: UserPatch =
             Fields::check(members(&json!({ "name": "Ada", "address": null }))).unwrap();
-        assert_eq!(patch.name.as_ref().map(Name::as_str), Some("Ada"));
+        assert_eq!(patch.name.as_ref().map(Name::expose), Some("Ada"));
         assert!(patch.email.is_none());
         assert!(patch.phone_number.is_undefined());
         assert!(patch.address.is_null());

@@ -7,6 +7,7 @@ use chassis::password::{PasswordHasher, PasswordSettings};
 use chassis::problem::{Occurrence, Problem};
 use chassis::settings::Secret;
 use chassis::telemetry::Metrics;
+use chassis::testing::Witness;
 use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderMap, Method, StatusCode};
 use poem::{Endpoint, EndpointExt, Request, RequestBuilder, Response};
@@ -48,12 +49,13 @@ impl World {
     }
 
     pub(super) async fn with(settings: &AuthSettings) -> Self {
-        let metrics = Metrics::new().unwrap();
+        let witness = Witness::new("test", "off");
+        let metrics = witness.metrics().clone();
         let database = DatabaseSettings {
             url: Some(Secret::new("sqlite::memory:")),
             ..DatabaseSettings::default()
         };
-        let database = Database::connect(&database, &metrics).await.unwrap();
+        let database = Database::connect(&database, witness.telemetry()).await.unwrap();
         migration::up(database.connection()).await.unwrap();
         // As cheap as argon2 can be.
         let limits =
