@@ -1,6 +1,7 @@
 //! The command line: what each command prints, and its exit code.
 
 mod config;
+mod debug_header;
 mod health;
 mod migrate;
 mod openapi;

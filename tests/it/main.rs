@@ -11,6 +11,7 @@ mod boot;
 mod commands;
 mod config;
 mod contract;
+mod story;
 mod support;
 mod tidy;
 mod users;

@@ -1,6 +1,6 @@
 //! The world of a test: a service of its own, and people who use it.
 
-pub(crate) mod collector;
+pub(crate) mod nobody;
 pub(crate) mod process;
 
 use std::sync::Arc;
@@ -79,7 +79,7 @@ impl App {
 
     /// A way past the service, to what it has stored.
     pub(crate) async fn connection(&self) -> Database {
-        Database::connect(&self.database.settings(), self.witness.metrics()).await.unwrap()
+        Database::connect(&self.database.settings(), self.witness.telemetry()).await.unwrap()
     }
 
     /// `POST /users` with this address.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::collector::{Hanging, Refusing};
+use crate::support::nobody::{Hanging, Refusing};
 use crate::support::process::{Binary, End};
 
 #[track_caller]

@@ -45,13 +45,15 @@ async fn a_second_signal_ends_the_process_at_once() {
 #[tokio::test]
 async fn until_the_listener_closes_requests_are_answered_but_not_welcome() {
     let (_binary, _process, client) = draining().await;
-    eventually("not ready", async || client.get("/readyz").send().await.status == 503).await;
+    eventually("draining", async || {
+        client.get("/health").send().await.json()["status"] == "draining"
+    })
+    .await;
+    let _ = client.get("/readyz").send().await.expect(503);
     let answer = client.get("/").send().await.expect(200);
     assert_eq!(answer.header("connection"), "close");
     let _ = client.get("/livez").send().await.expect(200);
     let _ = client.get("/startupz").send().await.expect(200);
-    let health = client.get("/health").send().await.expect(503).json();
-    assert_eq!(health["status"], "draining");
 }
 
 /// A service that was asked to end, and takes a minute for its first phase.

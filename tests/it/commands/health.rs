@@ -1,7 +1,7 @@
 //! `belvedere health`
 
-use crate::support::collector::Refusing;
 use crate::support::eventually;
+use crate::support::nobody::Refusing;
 use crate::support::process::{Binary, End};
 
 async fn probe(binary: &Binary, url: &str, ready: bool) -> End {

@@ -38,7 +38,8 @@ async fn the_server_span_is_named_by_its_route_and_has_the_conventions_attribute
     // The client's port is any.
     let port = attributes.remove("network.peer.port");
     assert!(matches!(port, Some(Value::I64(1..=65535))), "{port:?}");
-    let expected: [(&str, Value); 11] = [
+    let expected: [(&str, Value); 12] = [
+        ("request_id", answer.header("x-request-id").to_owned().into()),
         ("http.request.method", "GET".into()),
         ("http.route", "/users/{user_id}".into()),
         ("url.path", path.into()),
@@ -53,6 +54,19 @@ async fn the_server_span_is_named_by_its_route_and_has_the_conventions_attribute
     ];
     let expected = expected.map(|(key, value)| (key.to_owned(), value));
     assert_eq!(attributes, BTreeMap::from(expected));
+}
+
+#[tokio::test]
+async fn the_span_lasts_as_long_as_the_line_says() {
+    let app = App::start().await;
+    let answer = app.client.get("/").send().await.expect(200);
+    let spans = app.witness.spans_of(&ServerTiming::of(&answer).trace_id);
+    let span = server(&spans);
+    let lasted = span.end_time.duration_since(span.start_time).unwrap().as_secs_f64() * 1e3;
+    let line = app.witness.request_line(answer.header("x-request-id"));
+    let told = line["duration_ms"].as_f64().unwrap();
+    // Lines are rounded to microseconds.
+    assert!((lasted - told).abs() < 0.001, "{lasted} {told}");
 }
 
 #[tokio::test]

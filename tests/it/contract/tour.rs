@@ -55,8 +55,8 @@ pub(super) fn small_bodies(settings: &mut Settings) {
 
 /// Makes every stored hash unreadable, for which no caller can be blamed.
 pub(super) async fn spoil_the_hashes(app: &App) {
-    let metrics = chassis::telemetry::Metrics::new().unwrap();
-    let database = Database::connect(&app.database.settings(), &metrics).await.unwrap();
+    let telemetry = app.witness.telemetry();
+    let database = Database::connect(&app.database.settings(), telemetry).await.unwrap();
     let spoil = format!("UPDATE users SET password_hash = '{HASH}'");
     database.execute_unprepared(&spoil).await.unwrap();
     database.close().await;

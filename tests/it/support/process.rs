@@ -102,13 +102,21 @@ impl Binary {
         self.start(arguments, input).end().await
     }
 
-    /// Starts any command.
-    pub(crate) fn start(&self, arguments: &[&str], input: &str) -> Process {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_belvedere"))
+    /// Any command, for tests that choose its outputs.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_belvedere"));
+        command
             .args(arguments)
             .current_dir(self.directory.path())
             .env_clear()
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Starts any command.
+    pub(crate) fn start(&self, arguments: &[&str], input: &str) -> Process {
+        let mut child = self
+            .command(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
