@@ -63,6 +63,9 @@ class Process:
         return self
 
     def __exit__(self, *_):
+        self.kill()
+
+    def kill(self):
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
@@ -115,8 +118,11 @@ class Service(Process):
         except OSError:
             return False
 
+    def connect(self):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
+
     def request(self, method, path, body=None, token=None, headers=()):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
+        connection = self.connect()
         with contextlib.closing(connection):
             connection.request(method, path, encode(body), request_headers(body, token, headers))
             return Answer(connection.getresponse())
@@ -135,6 +141,10 @@ class Service(Process):
     def login(self, email):
         answer = self.expect(200, "POST", "/auth/login", {"email": email, "password": PASSWORD})
         return answer.json()["access_token"]
+
+    def metrics(self):
+        """The lines of a scrape."""
+        return self.expect(200, "GET", "/metrics").body.decode().splitlines()
 
     def command(self, *arguments):
         """Runs a command of the binary against the same database."""
@@ -184,6 +194,15 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def can_connect(port):
+    """Whether something on this machine listens on the port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def eventually(what, within, probe, pause=0.05):
