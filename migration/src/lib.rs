@@ -2,49 +2,104 @@
 //! `pending`. Which steps there are is in [`Migrator`]; each has its own file.
 //!
 //! sea-orm's own runner takes no lock and refuses a database that is ahead of the program, which is the
-//! normal state while a new version is rolled out or back. So the steps are run here.
+//! normal state while a new version is rolled out or back. So the steps are run here: `lock` lets one
+//! process migrate at a time, `runner` says what is due, does it and tells of it.
+//!
+//! # How to write a step
+//!
+//! - A step is applied by one process, in a transaction of its own together with the note that it is
+//!   applied. When it fails, the steps before it stay, and `up` goes on with it once the cause is mended.
+//! - **MySQL and MariaDB commit with each change of the schema.** A step that was cut off half-way has
+//!   done some of its statements, maybe all of them, and is not noted. So there every statement must be one
+//!   that may be repeated: `if_not_exists()` and `if_exists()` where MySQL has them, a look with
+//!   [`SchemaManager::has_index`] or [`SchemaManager::has_column`] where it has not, for `up` and for
+//!   `down`. Changes of rows go into a step of their own, which is a transaction again. A
+//!   test cuts every statement of every step off, before and after it is executed.
+//! - `use_transaction() == Some(false)` runs a step outside of a transaction, for PostgreSQL's
+//!   `CREATE INDEX CONCURRENTLY` (drop what an earlier attempt left behind first: it is invalid, but
+//!   `IF NOT EXISTS` finds it). What is true of MySQL is then true of PostgreSQL. SQLite knows no such
+//!   statements and has its lock in the transaction: a step always has one there.
+//! - On a server a step gives up after waiting a minute for a table that others use; it may say
+//!   `SET lock_timeout` (PostgreSQL) or `SET lock_wait_timeout` (MySQL) itself. It may work as long
+//!   as it likes.
+//!
+//! # What the lock needs
+//!
+//! Its session must be one: **a PostgreSQL pooler in transaction mode (`PgBouncer`'s
+//! `pool_mode = transaction`) would hand it from hand to hand**, so `migrate` has to go past it, to the server itself. In
+//! a MariaDB Galera cluster or MySQL group a lock is known to its node only: migrate through one of them.
+//! `CockroachDB` has advisory locks that hold nobody back, older `YugabyteDB` has none, which is told
+//! in a warning: there let one process migrate, with `database.migrate_on_start` off.
+//!
+//! [`SchemaManager::has_index`]: sea_orm_migration::SchemaManager::has_index
+//! [`SchemaManager::has_column`]: sea_orm_migration::SchemaManager::has_column
 
 mod lock;
 mod m20261120_000001_create_users;
+mod m20261120_000002_create_idempotency_keys;
+mod m20261120_000003_compare_keys_without_padding;
+mod reason;
+mod runner;
 
-use std::collections::HashSet;
-use std::time::{Instant, SystemTime};
+use std::time::Duration;
 
-use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait, SchemaManager, async_trait};
-use sea_orm_migration::sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait,
-};
-use sea_orm_migration::seaql_migrations::{ActiveModel, Entity as Applied};
-use tracing::{Instrument, info, info_span};
+use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait, async_trait};
+use sea_orm_migration::sea_orm::{DatabaseConnection, DbErr};
 
-use self::lock::Lock;
+pub use self::runner::Runner;
 
 /// The steps of the schema, oldest first.
 pub struct Migrator;
 
-/// One step and whether the database has it.
+/// One step and what the database has of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MigrationStatus {
     /// Name of the step, which begins with its date.
     pub name: String,
     /// Whether the database has it.
-    pub applied: bool,
+    pub state: MigrationState,
+}
+
+/// Whether a database has a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MigrationState {
+    /// It has.
+    Applied,
+    /// It has not.
+    Pending,
+    /// It has, from a newer version of this program, and this version does not know what is in it.
+    Unknown,
 }
 
 /// Why the schema could not be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {
     /// One step failed; those before it stay.
-    #[error("migration {name} failed")]
+    #[error(
+        "migration {name} failed: {reason}; once that is mended, `belvedere migrate {direction}` goes on with it"
+    )]
     Step {
         /// Name of the step.
         name: String,
-        /// What the database said.
-        source: DbErr,
+        /// `up` or `down`.
+        direction: &'static str,
+        /// What the database said, without values of rows.
+        reason: String,
     },
     /// Another process has been migrating for too long.
-    #[error("another process holds the lock for migrations")]
-    Locked,
+    #[error(
+        "another process has been migrating for {} s; once it has ended, try again",
+        .patience.as_secs_f64()
+    )]
+    Locked {
+        /// How long it was waited for.
+        patience: Duration,
+    },
+    /// The session is no longer the one that took the lock, and the lock is not to be had again.
+    #[error(
+        "the lock for migrations is another session's: was the connection lost, or does a pooler in transaction mode share it out?"
+    )]
+    Lost,
     /// The latest step was made by a newer version of this program, which alone can revert it.
     #[error("migration {name} is unknown to this version")]
     Unknown {
@@ -56,150 +111,33 @@ pub enum MigrationError {
     Database(#[from] DbErr),
 }
 
-#[derive(Clone, Copy)]
-enum Direction {
-    Up,
-    Down,
-}
-
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261120_000001_create_users::Migration)]
+        vec![
+            Box::new(m20261120_000001_create_users::Migration),
+            Box::new(m20261120_000002_create_idempotency_keys::Migration),
+            Box::new(m20261120_000003_compare_keys_without_padding::Migration),
+        ]
     }
 }
 
-/// Applies what is pending and names it. Any number of processes may call this at once: one works, the
-/// others wait and find nothing left.
+/// [`Runner::up`] for the steps of this service.
 pub async fn up(db: &DatabaseConnection) -> Result<Vec<String>, MigrationError> {
-    let lock = Lock::acquire(db).await?;
-    let result = apply_pending(lock.transaction()).await;
-    lock.release(result).await
+    Runner::<Migrator>::new(db).up().await
 }
 
-/// Reverts the last `steps` applied migrations and names them, latest first.
+/// [`Runner::down`] for the steps of this service.
 pub async fn down(db: &DatabaseConnection, steps: usize) -> Result<Vec<String>, MigrationError> {
-    let lock = Lock::acquire(db).await?;
-    let result = revert(lock.transaction(), steps).await;
-    lock.release(result).await
+    Runner::<Migrator>::new(db).down(steps).await
 }
 
-/// Every step of this program with its state. Changes nothing, also in an empty database.
+/// [`Runner::status`] for the steps of this service.
 pub async fn status(db: &DatabaseConnection) -> Result<Vec<MigrationStatus>, DbErr> {
-    let applied: HashSet<String> = applied(db).await?.into_iter().collect();
-    let status = |migration: Box<dyn MigrationTrait>| MigrationStatus {
-        name: migration.name().to_owned(),
-        applied: applied.contains(migration.name()),
-    };
-    Ok(Migrator::migrations().into_iter().map(status).collect())
+    Runner::<Migrator>::new(db).status().await
 }
 
-/// How many steps the database lacks. One that has more than this program knows lacks none.
+/// [`Runner::pending`] for the steps of this service.
 pub async fn pending(db: &DatabaseConnection) -> Result<usize, DbErr> {
-    Ok(status(db).await?.iter().filter(|migration| !migration.applied).count())
-}
-
-/// The names of the applied steps, oldest first; none where even their table is missing.
-async fn applied<C>(db: &C) -> Result<Vec<String>, DbErr>
-where
-    C: ConnectionTrait,
-    for<'c> &'c C: sea_orm_migration::IntoSchemaManagerConnection<'c>,
-{
-    let table = Migrator::migration_table_name().to_string();
-    if !SchemaManager::new(db).has_table(table).await? {
-        return Ok(Vec::new());
-    }
-    let mut rows = Applied::find().all(db).await?;
-    rows.sort_by(|a, b| a.version.cmp(&b.version));
-    Ok(rows.into_iter().map(|row| row.version).collect())
-}
-
-async fn apply_pending(db: &DatabaseTransaction) -> Result<Vec<String>, MigrationError> {
-    Migrator::install(db).await?;
-    let applied = applied(db).await?;
-    let mut done = Vec::new();
-    for migration in Migrator::migrations() {
-        if !applied.iter().any(|name| name == migration.name()) {
-            done.push(step(db, migration.as_ref(), Direction::Up).await?);
-        }
-    }
-    Ok(done)
-}
-
-async fn revert(db: &DatabaseTransaction, steps: usize) -> Result<Vec<String>, MigrationError> {
-    let mut known = Migrator::migrations();
-    let mut done = Vec::new();
-    for name in applied(db).await?.into_iter().rev().take(steps) {
-        let Some(at) = known.iter().position(|migration| migration.name() == name) else {
-            return Err(MigrationError::Unknown { name });
-        };
-        let migration = known.swap_remove(at);
-        done.push(step(db, migration.as_ref(), Direction::Down).await?);
-    }
-    Ok(done)
-}
-
-/// Runs one step and notes it; one span and one log line each.
-async fn step(
-    db: &DatabaseTransaction,
-    migration: &dyn MigrationTrait,
-    direction: Direction,
-) -> Result<String, MigrationError> {
-    let name = migration.name().to_owned();
-    let span =
-        info_span!("migration", migration.name = name, migration.direction = direction.name());
-    let started = Instant::now();
-    let work = async {
-        run(db, migration, direction).await?;
-        let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
-        info!(migration.name = migration.name(), duration_ms, "migration {}", direction.outcome());
-        Ok(())
-    };
-    match work.instrument(span).await {
-        Ok(()) => Ok(name),
-        Err(source) => Err(MigrationError::Step { name, source }),
-    }
-}
-
-async fn run(
-    db: &DatabaseTransaction,
-    migration: &dyn MigrationTrait,
-    direction: Direction,
-) -> Result<(), DbErr> {
-    let manager = SchemaManager::new(db);
-    let name = migration.name().to_owned();
-    match direction {
-        Direction::Up => {
-            migration.up(&manager).await?;
-            let applied_at = unix_seconds();
-            let row = ActiveModel { version: Set(name), applied_at: Set(applied_at) };
-            Applied::insert(row).exec_without_returning(db).await?;
-        }
-        Direction::Down => {
-            migration.down(&manager).await?;
-            Applied::delete_by_id(name).exec(db).await?;
-        }
-    }
-    Ok(())
-}
-
-fn unix_seconds() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
-
-impl Direction {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::Down => "down",
-        }
-    }
-
-    fn outcome(self) -> &'static str {
-        match self {
-            Self::Up => "applied",
-            Self::Down => "reverted",
-        }
-    }
+    Runner::<Migrator>::new(db).pending().await
 }

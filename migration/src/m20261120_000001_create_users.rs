@@ -1,7 +1,8 @@
 //! The table `users`. Every constraint has a name, because queries translate violations by it.
 
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::sea_orm::DbBackend;
+use sea_orm_migration::sea_orm::strum::IntoEnumIterator;
+use sea_orm_migration::sea_orm::{DbBackend, EnumIter};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -17,7 +18,9 @@ const ROLE: u32 = 16;
 /// A PHC string of argon2id has some 100 characters.
 const PASSWORD_HASH: u32 = 255;
 
-#[derive(DeriveIden)]
+const BY_NAME: &str = "users_name_key_index";
+
+#[derive(DeriveIden, EnumIter)]
 enum Users {
     Table,
     Id,
@@ -39,16 +42,20 @@ enum Users {
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager.create_table(users(manager.get_database_backend())).await?;
-        let by_name = Index::create()
-            .name("users_name_key_index")
-            .table(Users::Table)
-            .col(Users::NameKey)
-            .take();
+        // Where it was there already, it must be this table and not somebody else's.
+        let columns = Users::iter().filter(|column| !matches!(column, Users::Table));
+        let ours = Query::select().columns(columns).from(Users::Table).limit(0).take();
+        manager.get_connection().execute(&ours).await?;
+        // MySQL cannot say IF NOT EXISTS of an index.
+        if manager.has_index("users", BY_NAME).await? {
+            return Ok(());
+        }
+        let by_name = Index::create().name(BY_NAME).table(Users::Table).col(Users::NameKey).take();
         manager.create_index(by_name).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_table(Table::drop().table(Users::Table).take()).await
+        manager.drop_table(Table::drop().table(Users::Table).if_exists().take()).await
     }
 }
 
@@ -79,6 +86,8 @@ fn users(backend: DbBackend) -> TableCreateStatement {
     if backend == DbBackend::MySql {
         // The server's default may know neither all of Unicode nor the difference of a and á.
         table.character_set("utf8mb4").collate("utf8mb4_bin");
+        // It may be there from a step that was cut off; elsewhere it would be somebody else's.
+        table.if_not_exists();
     }
     table
 }

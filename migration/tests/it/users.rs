@@ -38,7 +38,7 @@ async fn insert(database: &impl ConnectionTrait, user: Model) -> Result<Model, D
     user.into_active_model().insert(database).await
 }
 
-async fn insert_all(database: &Database, names: &[&str]) {
+pub(crate) async fn insert_all(database: &Database, names: &[&str]) {
     for name in names {
         insert(database, user(name)).await.unwrap();
     }
