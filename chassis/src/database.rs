@@ -7,15 +7,24 @@ mod comment;
 mod connect;
 mod error;
 mod file;
+mod lifeline;
 mod observer;
 mod pool;
+mod reaper;
+mod replica;
+mod retry;
+mod rotation;
+mod session;
 mod settings;
 mod statement;
 mod target;
+mod tls;
 mod transaction;
+mod watchdog;
 
 use std::fmt::{self, Debug, Display};
 use std::pin::Pin;
+use std::sync::Arc;
 
 use sea_orm::prelude::async_trait::async_trait;
 use sea_orm::{
@@ -26,25 +35,40 @@ use sea_orm::{
 
 pub use connect::ConnectError;
 pub use error::{QueryError, is_unavailable, violated_constraint};
+pub use replica::{Reader, ReplicaWatch};
+pub use retry::Conflict;
 pub use settings::DatabaseSettings;
+pub use tls::TlsMode;
 pub use transaction::Transaction;
 
 use self::comment::Comments;
 use self::file::OpenedFile;
+use self::lifeline::Lifeline;
 use self::observer::{Observer, Server};
 use self::pool::Pool;
+use self::reaper::Reaper;
+use self::replica::Replica;
+use self::rotation::{Rotated, Rotation};
+use self::session::Session;
 use self::statement::Summary;
 use self::target::Target;
+use self::watchdog::Watchdog;
 use crate::telemetry::Telemetry;
+
+/// The name of the pool, unless it is a replica's.
+const PRIMARY: &str = "primary";
 
 /// A pool of connections to one database. Cheap to clone; clones share the pool.
 #[derive(Clone)]
 pub struct Database {
     connection: DatabaseConnection,
     observer: Observer,
+    lifeline: Lifeline,
     comments: Comments,
-    /// `None` for servers and for a database in memory.
-    file: Option<OpenedFile>,
+    /// Where `database.read_url` names one.
+    replica: Option<Arc<Replica>>,
+    /// Ends with the last clone.
+    rotation: Option<Arc<Rotation>>,
 }
 
 impl Database {
@@ -60,13 +84,82 @@ impl Database {
             Some(path) => OpenedFile::remember(path).await.ok(),
             None => None,
         };
+        let primary = Self::open(PRIMARY, target, file, system_name, settings, telemetry);
+        let Some(target) = Target::of_replica(settings)? else {
+            let connection = primary.connection.clone();
+            let pools = Rotated { primary: vec![connection], replica: Vec::new() };
+            return Ok(Self {
+                rotation: Rotation::start(settings, pools, telemetry.dispatch()),
+                ..primary
+            });
+        };
+        // Nobody waits for a replica, which may be gone at start as at any time.
+        let database = Self::open(replica::POOL, target, None, system_name, settings, telemetry);
+        let pools = Rotated {
+            primary: vec![primary.connection.clone()],
+            replica: vec![database.connection.clone()],
+        };
+        let replica = Some(Arc::new(Replica::new(database, telemetry)));
+        Ok(Self {
+            replica,
+            rotation: Rotation::start(settings, pools, telemetry.dispatch()),
+            ..primary
+        })
+    }
+
+    /// A pool that connects when it is asked for something.
+    fn open(
+        name: &'static str,
+        target: Target,
+        file: Option<OpenedFile>,
+        system_name: &'static str,
+        settings: &DatabaseSettings,
+        telemetry: &Telemetry,
+    ) -> Self {
         let server = Server::new(system_name, &target);
+        let is_server = target.address().is_some();
+        let in_memory = !is_server && target.file().is_none();
         let max_connections = target.max_connections(settings.max_connections);
-        let pool = Pool::new(settings, max_connections, telemetry.metrics());
+        let acquire_timeout = match name {
+            PRIMARY => settings.acquire_timeout,
+            _ => settings.acquire_timeout.min(replica::PATIENCE),
+        };
+        let reaper = (system_name == "mariadb").then(|| Reaper::new(telemetry.dispatch().clone()));
+        let session = Session::new(system_name, settings.statement_timeout, reaper.clone());
+        let pool = Pool::new(name, max_connections, acquire_timeout, session, telemetry.metrics());
         let connection = target.open(&pool);
-        let observer = Observer::new(telemetry, pool, settings.slow_query, server);
+        let lifeline = Lifeline::beside(&connection, in_memory);
+        if let Some(reaper) = &reaper {
+            reaper.work_by(&lifeline);
+        }
+        let watched = is_server.then(|| lifeline.clone());
+        let watchdog = Watchdog::new(watched, settings.acquire_timeout);
+        let observer =
+            Observer::new(telemetry, pool, settings.slow_query, server, watchdog, reaper, file);
         let comments = Comments { enabled: settings.sql_comments };
-        Ok(Self { connection, observer, comments, file })
+        Self { connection, observer, lifeline, comments, replica: None, rotation: None }
+    }
+
+    /// For reads of GET requests, whose answers may be a moment old.
+    pub fn reader(&self) -> Reader<'_> {
+        Reader::new(self)
+    }
+
+    /// Whether a [`reader`](Self::reader) may be answered by a replica.
+    pub fn has_replica(&self) -> bool {
+        self.replica.is_some()
+    }
+
+    /// Begins to use the replica, if there is one: while it answers and passes `check`, which gets a
+    /// connection to it and may look at its schema. Returns after the first answer, or half a second.
+    pub async fn watch_replica<F, C, E>(&self, check: F) -> Option<ReplicaWatch>
+    where
+        F: Fn(DatabaseConnection) -> C + Send + Sync + 'static,
+        C: Future<Output = Result<(), E>> + Send,
+        E: Display + Send,
+    {
+        let replica = Arc::clone(self.replica.as_ref()?);
+        Some(ReplicaWatch::start(replica, check).await)
     }
 
     /// Kind of SQL that this database speaks.
@@ -79,24 +172,25 @@ impl Database {
         self.observer.system_name()
     }
 
-    /// `db.client.connection.pool.name` of OpenTelemetry.
-    pub fn pool_name(&self) -> &'static str {
-        Pool::name()
-    }
-
-    /// The connection below, for migrations; its statements are not measured.
+    /// The pool below; its statements are not measured, and short, or else they might be taken for
+    /// abandoned ones.
     pub fn connection(&self) -> &DatabaseConnection {
         &self.connection
     }
 
-    /// Takes a connection from the pool and asks for a sign of life; a SQLite file must still be where
-    /// it was opened. Makes no span: whoever asks every few seconds would fill the traces.
+    /// A connection for health checks, beside those of the pool: these may all be busy, and the
+    /// database in good health. One connection, for statements that are short.
+    pub fn health_connection(&self) -> &DatabaseConnection {
+        self.lifeline.connection()
+    }
+
+    /// Asks for a sign of life, beside the pool and within two seconds; a SQLite file must still be
+    /// where it was opened. Makes no span: whoever asks every few seconds would fill the traces.
     pub async fn ping(&self) -> Result<(), QueryError> {
-        if let Some(file) = &self.file {
+        if let Some(file) = self.observer.file() {
             file.check().await.map_err(QueryError::io)?;
         }
-        let pool = self.observer.pool();
-        Ok(pool.timed(self.connection.ping()).await?)
+        self.lifeline.ask().await
     }
 
     /// Begins a transaction that will write. SQLite takes its write lock now, where waiting for it is
@@ -113,12 +207,27 @@ impl Database {
     /// Sets the gauges of the pool; called before each scrape.
     pub fn refresh_pool_gauges(&self) {
         self.observer.pool().refresh_gauges(&self.connection);
+        if let Some(replica) = &self.replica {
+            replica.database.refresh_pool_gauges();
+        }
     }
 
     /// Closes the pool of all clones, after the statements under way.
     pub async fn close(self) {
+        if let Some(rotation) = &self.rotation {
+            rotation.stop();
+        }
+        let replica = async {
+            if let Some(replica) = &self.replica {
+                replica.database.close_pools().await;
+            }
+        };
+        tokio::join!(self.close_pools(), replica);
+    }
+
+    async fn close_pools(&self) {
         // sea-orm's signature has room for an error, its drivers have none.
-        let _ = self.connection.close_by_ref().await;
+        let (_, ()) = tokio::join!(self.connection.close_by_ref(), self.lifeline.close());
     }
 }
 
@@ -176,7 +285,8 @@ impl TransactionTrait for Database {
     }
 
     async fn begin_with_options(&self, options: TransactionOptions) -> Result<Transaction, DbErr> {
-        Transaction::begin(&self.connection, &self.observer, self.comments, options).await
+        let lost = Arc::default();
+        Transaction::begin(&self.connection, &self.observer, self.comments, options, lost).await
     }
 
     async fn transaction<F, T, E>(&self, work: F) -> Result<T, TransactionError<E>>

@@ -38,7 +38,7 @@
 mod environ;
 mod layers;
 mod report;
-mod secret;
+pub(crate) mod secret;
 mod sources;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,6 @@
 //! The first contact with the database: patient with one that is still starting, and at once
 //! and plainly against one that no waiting would help.
 
-use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,8 +8,10 @@ use sea_orm::sqlx;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use super::error::{is_locked, server_code};
+use super::error::{is_locked, is_login_refused};
 use super::target::{Target, Unusable};
+use super::tls;
+use crate::jitter::jittered;
 
 /// Pauses between attempts double from the first to the last of these.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -21,11 +22,6 @@ const ATTEMPT_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 /// The last attempt gets no more than what is left of the time, but so much: one that is cut off
 /// sooner could not tell what is wrong.
 const ATTEMPT_TIMEOUT_MIN: Duration = Duration::from_secs(2);
-
-/// Codes that a login with these settings will meet again: PostgreSQL's invalid authorization, invalid
-/// password and unknown database, MySQL's access denied (to the server, to the database) and
-/// unknown database.
-const REFUSALS: [&str; 6] = ["28000", "28P01", "3D000", "1045", "1044", "1049"];
 
 /// Why there is no connection. Never contains a password.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +52,16 @@ pub enum ConnectError {
         /// What the driver said.
         source: sqlx::Error,
     },
+    /// There is no TLS as the settings demand it.
+    #[error("{server}: {reason}")]
+    Tls {
+        /// Host and port.
+        server: String,
+        /// What is wrong.
+        reason: &'static str,
+        /// What the driver said.
+        source: sqlx::Error,
+    },
     /// No success until `database.connect_timeout` was over.
     #[error("{server} could not be reached within {} s", .within.as_secs_f64())]
     Unreachable {
@@ -66,13 +72,6 @@ pub enum ConnectError {
         /// The last failure.
         source: sqlx::Error,
     },
-}
-
-impl ConnectError {
-    /// Whether a later start with the same settings will fail in the same way.
-    pub fn is_permanent(&self) -> bool {
-        !matches!(self, Self::Unreachable { .. })
-    }
 }
 
 impl From<Unusable> for ConnectError {
@@ -98,8 +97,10 @@ pub(super) async fn wait_for(
             }
             Err(source) => permanent(target, source)?,
         };
-        let wait = jittered(pause);
-        if Instant::now() + wait >= deadline {
+        let left = deadline - Instant::now();
+        // The last attempt is made when the time is over: what is up by then is used.
+        let wait = jittered(pause, 0.5..1.0).min(left);
+        if wait.is_zero() {
             let server = target.to_string();
             return Err(ConnectError::Unreachable { server, within, source });
         }
@@ -119,6 +120,9 @@ fn permanent(target: &Target, source: sqlx::Error) -> Result<sqlx::Error, Connec
     if matches!(source, sqlx::Error::Configuration(_)) {
         return Err(ConnectError::Refused { server: target.to_string(), source });
     }
+    if let Some(reason) = tls::trouble(&source) {
+        return Err(ConnectError::Tls { server: target.to_string(), reason, source });
+    }
     let Some(error) = source.as_database_error() else {
         return Ok(source);
     };
@@ -129,7 +133,7 @@ fn permanent(target: &Target, source: sqlx::Error) -> Result<sqlx::Error, Connec
             let reason = file_trouble(file);
             Err(ConnectError::File { path: file.to_owned(), reason, source })
         }
-        None if REFUSALS.contains(&server_code(error).as_str()) => {
+        None if is_login_refused(error) => {
             Err(ConnectError::Refused { server: target.to_string(), source })
         }
         None => Ok(source),
@@ -149,12 +153,4 @@ fn file_trouble(file: &Path) -> String {
         }
         _ => "it is no SQLite database, or may not be read and written".to_owned(),
     }
-}
-
-/// Between half and all of the pause, so that many replicas do not come back in step.
-fn jittered(pause: Duration) -> Duration {
-    let random = RandomState::new().hash_one(()) % 1024;
-    #[expect(clippy::cast_precision_loss, reason = "below 1024")]
-    let share = 0.5 + random as f64 / 2048.0;
-    pause.mul_f64(share)
 }

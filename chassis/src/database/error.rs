@@ -6,6 +6,7 @@ mod sqlite;
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::io::ErrorKind;
 
 use sea_orm::sqlx;
 use sea_orm::sqlx::error::DatabaseError;
@@ -13,16 +14,32 @@ use sea_orm::sqlx::mysql::MySqlDatabaseError;
 use sea_orm::sqlx::postgres::PgDatabaseError;
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 
+use super::retry::Conflict;
+
 /// SQLite's primary result codes for busy and locked.
 const SQLITE_LOCKED: [u32; 2] = [5, 6];
-/// SQLite's primary result codes for I/O error, disk full and cannot open.
-const SQLITE_NO_STORAGE: [u32; 3] = [10, 13, 14];
+/// SQLite's primary result codes for read-only, I/O error, disk full and cannot open.
+const SQLITE_NO_STORAGE: [u32; 4] = [SQLITE_READ_ONLY, 10, 13, 14];
+const SQLITE_READ_ONLY: u32 = 8;
 /// PostgreSQL's classes of SQLSTATE for connection exceptions, rolled back transactions (deadlock,
 /// serialization), lack of resources, operator intervention (shutdown) and system errors.
 const POSTGRES_UNAVAILABLE: [&str; 5] = ["08", "40", "53", "57", "58"];
-/// MySQL's numbers for disk full, too many connections, shutdown, too many connections of the user,
-/// lock wait timeout, deadlock, interrupted query and (MariaDB) killed connection.
-const MYSQL_UNAVAILABLE: [u16; 8] = [1021, 1040, 1053, 1203, 1205, 1213, 1317, 1927];
+/// MySQL's numbers for disk full, too many connections, access denied to the database and to the server,
+/// unknown database, shutdown, table or temporary space full, too many connections of the user, lock
+/// wait timeout, deadlock, interrupted query, statement's time over (MySQL, MariaDB), disk full
+/// (MySQL) and (MariaDB) killed connection.
+const MYSQL_UNAVAILABLE: [u16; 15] =
+    [1021, 1040, 1044, 1045, 1049, 1053, 1114, 1203, 1205, 1213, 1317, 3024, 1969, 3675, 1927];
+/// SQLSTATE and MySQL's numbers for writing where that is not allowed: the server (or its `read_only`),
+/// the transaction, the storage engine.
+const POSTGRES_READ_ONLY: &str = "25006";
+const MYSQL_READ_ONLY: [u16; 3] = [1290, 1792, 1836];
+/// SQLSTATE and MySQL's numbers for a login that is refused, to the server or to the database.
+const POSTGRES_REFUSED: [&str; 3] = ["28000", "28P01", "3D000"];
+const MYSQL_REFUSED: [u16; 4] = [1044, 1045, 1049, 1698];
+/// SQLSTATE and MySQL's numbers for a server that has as many connections as it will have.
+const POSTGRES_CROWDED: &str = "53300";
+const MYSQL_CROWDED: [u16; 2] = [1040, 1203];
 /// SQLSTATE and MySQL's numbers for a table and a column that do not exist: the schema is behind.
 const POSTGRES_MISSING: [&str; 2] = ["42P01", "42703"];
 const MYSQL_MISSING: [u16; 2] = [1146, 1054];
@@ -45,10 +62,11 @@ impl QueryError {
     pub fn is_unavailable(&self) -> bool {
         is_unavailable(&self.0)
     }
+}
 
-    /// See [`violated_constraint`].
-    pub fn violated_constraint(&self) -> Option<String> {
-        violated_constraint(&self.0)
+impl Conflict for QueryError {
+    fn conflict(&self) -> Option<String> {
+        self.0.conflict()
     }
 }
 
@@ -65,7 +83,8 @@ impl fmt::Display for QueryError {
             Some(sqlx::Error::Database(error)) => {
                 write_if_known(f, " ", sqlite::code_name(error.as_ref()))?;
                 write_if_known(f, ", ", sqlite::missing(error.as_ref()))?;
-                write_if_known(f, ", constraint ", self.violated_constraint().as_deref())
+                write_if_known(f, ", ", words(&self.0))?;
+                write_if_known(f, ", constraint ", violated_constraint(&self.0).as_deref())
             }
             Some(sqlx::Error::Io(io)) => write!(f, ", {io}"),
             _ => Ok(()),
@@ -104,6 +123,42 @@ pub fn is_unavailable(error: &DbErr) -> bool {
     }
 }
 
+/// Whether a write was refused because the database takes none at present.
+pub(super) fn is_read_only(error: &DbErr) -> bool {
+    database_error(error).is_some_and(|error| {
+        code_is(error, &[POSTGRES_READ_ONLY], &MYSQL_READ_ONLY)
+            || sqlite::primary_code(error) == Some(SQLITE_READ_ONLY)
+    })
+}
+
+/// Whether the server refuses this user, password or database.
+pub(super) fn is_login_refused(error: &dyn DatabaseError) -> bool {
+    code_is(error, &POSTGRES_REFUSED, &MYSQL_REFUSED)
+}
+
+/// Whether the server takes no more connections.
+pub(super) fn is_crowded(error: &DbErr) -> bool {
+    database_error(error).is_some_and(|error| code_is(error, &[POSTGRES_CROWDED], &MYSQL_CROWDED))
+}
+
+/// Whether the server did not answer in time.
+pub(super) fn is_timeout(error: &DbErr) -> bool {
+    matches!(driver_error(error), Some(sqlx::Error::Io(io)) if io.kind() == ErrorKind::TimedOut)
+}
+
+/// What operators can do something about, in words.
+fn words(error: &DbErr) -> Option<&'static str> {
+    if is_read_only(error) {
+        Some("read-only")
+    } else if database_error(error).is_some_and(is_login_refused) {
+        Some("login refused")
+    } else if is_crowded(error) {
+        Some("too many connections")
+    } else {
+        None
+    }
+}
+
 /// The name of the unique constraint that a statement violated, the same on every database.
 ///
 /// SQLite names columns instead of the constraint. From them comes the name that the migrations give
@@ -130,6 +185,7 @@ pub(super) fn error_type(error: &DbErr) -> Cow<'static, str> {
         DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed) => "pool_closed".into(),
         error => match driver_error(error) {
             Some(sqlx::Error::Database(error)) => server_code(error.as_ref()).into(),
+            Some(sqlx::Error::Io(_)) if is_timeout(error) => "timeout".into(),
             Some(sqlx::Error::Io(_)) => "io".into(),
             Some(sqlx::Error::Tls(_)) => "tls".into(),
             Some(sqlx::Error::PoolTimedOut) => "pool_timeout".into(),
@@ -164,19 +220,37 @@ pub(super) fn is_locked(error: &dyn DatabaseError) -> bool {
 fn is_server_unavailable(error: &dyn DatabaseError) -> bool {
     if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
         let number = error.number();
-        return MYSQL_UNAVAILABLE.contains(&number) || MYSQL_MISSING.contains(&number);
+        let lists = [&MYSQL_UNAVAILABLE[..], &MYSQL_READ_ONLY, &MYSQL_MISSING];
+        return lists.iter().any(|numbers| numbers.contains(&number));
     }
     if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
         let code = error.code();
         return POSTGRES_UNAVAILABLE.iter().any(|class| code.starts_with(class))
-            || POSTGRES_MISSING.contains(&code);
+            || POSTGRES_REFUSED.contains(&code)
+            || POSTGRES_MISSING.contains(&code)
+            || code == POSTGRES_READ_ONLY;
     }
     is_locked(error)
         || sqlite::missing(error).is_some()
         || sqlite::primary_code(error).is_some_and(|code| SQLITE_NO_STORAGE.contains(&code))
 }
 
-fn driver_error(error: &DbErr) -> Option<&sqlx::Error> {
+fn code_is(error: &dyn DatabaseError, postgres: &[&str], mysql: &[u16]) -> bool {
+    let is_mysqls = |error: &MySqlDatabaseError| mysql.contains(&error.number());
+    error.try_downcast_ref().is_some_and(is_mysqls)
+        || error
+            .try_downcast_ref::<PgDatabaseError>()
+            .is_some_and(|error| postgres.contains(&error.code()))
+}
+
+pub(super) fn database_error(error: &DbErr) -> Option<&dyn DatabaseError> {
+    match driver_error(error) {
+        Some(sqlx::Error::Database(error)) => Some(error.as_ref()),
+        _ => None,
+    }
+}
+
+pub(super) fn driver_error(error: &DbErr) -> Option<&sqlx::Error> {
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(error))
         | DbErr::Exec(RuntimeErr::SqlxError(error))

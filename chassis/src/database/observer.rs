@@ -9,14 +9,20 @@ use opentelemetry::context::FutureExt;
 use opentelemetry::trace::{Span as _, SpanBuilder, SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::SdkTracer;
-use sea_orm::{ConnAcquireErr, DbErr};
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, sqlx};
 use tracing::instrument::WithSubscriber;
 use tracing::{Dispatch, debug, warn};
 
-use super::error::{error_type, status_code};
+use super::error::{
+    database_error, driver_error, error_type, is_login_refused, is_read_only, server_code,
+    status_code,
+};
+use super::file::OpenedFile;
 use super::pool::Pool;
+use super::reaper::Reaper;
 use super::statement::Summary;
 use super::target::Target;
+use super::watchdog::Watchdog;
 use crate::telemetry::{Metrics, RequestScope, Telemetry};
 
 /// `error.type` of a call that was dropped before its end, because a client left or time was up.
@@ -35,6 +41,10 @@ struct Shared {
     pool: Pool,
     slow_query: Duration,
     server: Server,
+    watchdog: Watchdog,
+    reaper: Option<Reaper>,
+    /// `None` for servers and for a database in memory.
+    file: Option<OpenedFile>,
 }
 
 /// What every span says about the database, in OpenTelemetry's terms.
@@ -63,17 +73,28 @@ impl Observer {
         pool: Pool,
         slow_query: Duration,
         server: Server,
+        watchdog: Watchdog,
+        reaper: Option<Reaper>,
+        file: Option<OpenedFile>,
     ) -> Self {
         let (metrics, tracer) = (telemetry.metrics().clone(), telemetry.tracer().clone());
-        Self(Arc::new(Shared { metrics, tracer, pool, slow_query, server }))
+        Self(Arc::new(Shared { metrics, tracer, pool, slow_query, server, watchdog, reaper, file }))
     }
 
     pub(super) fn system_name(&self) -> &'static str {
         self.0.server.system_name
     }
 
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
     pub(super) fn pool(&self) -> &Pool {
         &self.0.pool
+    }
+
+    pub(super) fn file(&self) -> Option<&OpenedFile> {
+        self.0.file.as_ref()
     }
 
     /// Runs one statement and records how it went.
@@ -83,13 +104,25 @@ impl Observer {
         work: impl Future<Output = Result<T, DbErr>>,
     ) -> Result<T, DbErr> {
         let mut measurement = Measurement::start(&self.0, summary);
+        let _awaited = self.0.reaper.as_ref().map(Reaper::awaited);
+        let work = self.0.watchdog.guard(work);
         // SQLite's driver takes the current span along to a thread of its own and lets go of it there
         // at some later time. It tells nothing that is not told here, so it gets no subscriber and
         // sees no span. A new one each time would have `tracing` ask anew about every callsite.
         let work = work.with_subscriber(Dispatch::none());
         let context = measurement.context.clone();
-        let result = self.0.pool.timed(work.with_context(context)).await;
+        let mut result = self.0.pool.timed(work.with_context(context)).await;
+        if let (Ok(_), Some(file)) = (&result, &self.0.file)
+            && measurement.summary.may_write()
+            && let Err(gone) = file.check().await
+        {
+            // SQLite writes on into a file that was deleted: nobody shall be told that it is kept.
+            result = Err(DbErr::Conn(RuntimeErr::SqlxError(sqlx::Error::Io(gone).into())));
+        }
         measurement.end(result.as_ref().err());
+        if let Err(error) = &result {
+            self.0.draw_conclusions(error);
+        }
         result
     }
 }
@@ -189,6 +222,21 @@ impl Drop for Measurement<'_> {
 }
 
 impl Shared {
+    /// What a failed statement says about the connections that are still open.
+    fn draw_conclusions(&self, error: &DbErr) {
+        if is_read_only(error) {
+            // After a failover the writable server may be another one at the same address.
+            self.pool.session().renew();
+        }
+        if database_error(error).is_some_and(is_login_refused) {
+            self.watchdog.doubt();
+        }
+        if is_broken(error) {
+            // Where one connection has broken the others probably have.
+            self.pool.session().suspect();
+        }
+    }
+
     /// The context for what is told of the statement. A new span is in it where the current one is
     /// recorded, and where there is none: a statement outside of a request is a trace of its own.
     fn start_span(&self, summary: &Summary) -> (Context, bool) {
@@ -227,5 +275,17 @@ impl Shared {
         if let Some(port) = server.port {
             set(KeyValue::new("server.port", i64::from(port)));
         }
+    }
+}
+
+/// Whether the connection has ended: broken off, by a server that shuts down (57P), or killed.
+fn is_broken(error: &DbErr) -> bool {
+    match driver_error(error) {
+        Some(sqlx::Error::Io(_)) => true,
+        Some(sqlx::Error::Database(error)) => {
+            let code = server_code(error.as_ref());
+            code.starts_with("57P") || ["1927", "1053"].contains(&code.as_str())
+        }
+        _ => false,
     }
 }

@@ -4,20 +4,19 @@
 //! task, just before it hands out a connection: there the wait ends, and [`Pool::timed`] says
 //! where it began. It ends at a usable connection, so opening a new one is part of it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus::{Histogram, IntCounter, IntGauge};
-use sea_orm::sqlx::{self, Connection, pool::PoolOptions};
+use sea_orm::sqlx::pool::PoolOptions;
 use sea_orm::{DatabaseConnection, DbBackend};
 
-use super::settings::DatabaseSettings;
+use super::session::{Kind, Session};
 use crate::telemetry::Metrics;
 
-/// There is one pool; a replica's would have another name.
-const NAME: &str = "primary";
-/// A connection that was used within the last second is taken for alive: under load no statement
-/// pays for a check, and one that finds out otherwise is answered 503 and may be repeated.
-const CHECK_AFTER_IDLE: Duration = Duration::from_secs(1);
+/// A connection lives no longer, so that a rotated password, a new certificate or a server that joined
+/// behind a name reaches all of them within half an hour.
+const MAX_LIFETIME: Duration = Duration::from_mins(30);
 
 tokio::task_local! {
     static ASKED_AT: Instant;
@@ -27,6 +26,7 @@ tokio::task_local! {
 pub(super) struct Pool {
     max_connections: u32,
     acquire_timeout: Duration,
+    session: Arc<Session>,
     wait: Histogram,
     timeouts: IntCounter,
     idle: IntGauge,
@@ -35,56 +35,73 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(
-        settings: &DatabaseSettings,
+        name: &'static str,
         max_connections: u32,
+        acquire_timeout: Duration,
+        session: Session,
         metrics: &Metrics,
     ) -> Self {
         let pool = Self {
             max_connections,
-            acquire_timeout: settings.acquire_timeout,
-            wait: metrics.db_connection_wait.with_label_values(&[NAME]),
-            timeouts: metrics.db_connection_timeouts.with_label_values(&[NAME]),
-            idle: metrics.db_connections.with_label_values(&[NAME, "idle"]),
-            used: metrics.db_connections.with_label_values(&[NAME, "used"]),
+            acquire_timeout,
+            session: Arc::new(session),
+            wait: metrics.db_connection_wait.with_label_values(&[name]),
+            timeouts: metrics.db_connection_timeouts.with_label_values(&[name]),
+            idle: metrics.db_connections.with_label_values(&[name, "idle"]),
+            used: metrics.db_connections.with_label_values(&[name, "used"]),
         };
-        metrics.db_connections_max.with_label_values(&[NAME]).set(max_connections.into());
+        metrics.db_connections_max.with_label_values(&[name]).set(max_connections.into());
         pool
     }
 
-    pub(super) fn name() -> &'static str {
-        NAME
-    }
-
-    pub(super) fn options<DB: sqlx::Database>(&self) -> PoolOptions<DB> {
+    pub(super) fn options<DB: Kind>(&self) -> PoolOptions<DB> {
         let (reused, opened) = (self.wait.clone(), self.wait.clone());
+        let sessions = [(); 3].map(|()| Arc::clone(&self.session));
+        let [acquiring, opening, releasing] = sessions;
         PoolOptions::<DB>::new()
             .max_connections(self.max_connections)
             .acquire_timeout(self.acquire_timeout)
+            .max_lifetime(MAX_LIFETIME)
             .test_before_acquire(false)
             .before_acquire(move |connection: &mut DB::Connection, meta| {
-                let wait = reused.clone();
+                let (wait, session) = (reused.clone(), Arc::clone(&acquiring));
                 Box::pin(async move {
-                    if meta.idle_for >= CHECK_AFTER_IDLE {
-                        connection.ping().await?;
+                    let usable = session.is_usable(connection, &meta).await?;
+                    if usable {
+                        end_wait(&wait);
                     }
-                    end_wait(&wait);
-                    Ok(true)
+                    Ok(usable)
                 })
             })
-            .after_connect(move |_, _| {
-                end_wait(&opened);
-                Box::pin(async { Ok(()) })
+            .after_connect(move |connection, _| {
+                let (wait, session) = (opened.clone(), Arc::clone(&opening));
+                Box::pin(async move {
+                    DB::open(&session, connection).await?;
+                    end_wait(&wait);
+                    Ok(())
+                })
+            })
+            .after_release(move |connection, _| {
+                let session = Arc::clone(&releasing);
+                Box::pin(async move {
+                    session.settle(connection).await;
+                    Ok(true)
+                })
             })
     }
 
     /// For connections that no server, proxy or firewall closes.
-    pub(super) fn lasting<DB: sqlx::Database>(&self) -> PoolOptions<DB> {
+    pub(super) fn lasting<DB: Kind>(&self) -> PoolOptions<DB> {
         self.options().idle_timeout(None).max_lifetime(None)
     }
 
     /// Runs `work` so that a wait for a connection in it is measured.
     pub(super) async fn timed<T>(&self, work: impl Future<Output = T>) -> T {
         ASKED_AT.scope(Instant::now(), work).await
+    }
+
+    pub(super) fn session(&self) -> &Session {
+        &self.session
     }
 
     pub(super) fn count_timeout(&self) {

@@ -49,6 +49,11 @@ impl Summary {
         Self { operation, collection: String::new(), text: None }
     }
 
+    /// Whether something may be kept by it; of what is not known, yes.
+    pub(super) fn may_write(&self) -> bool {
+        !["SELECT", "WITH", "PRAGMA", "SET", "BEGIN", "ROLLBACK"].contains(&self.operation)
+    }
+
     /// OpenTelemetry's name for the span: `SELECT users`.
     pub(super) fn span_name(&self) -> String {
         if self.collection.is_empty() {
@@ -58,13 +63,16 @@ impl Summary {
     }
 }
 
-/// The first table that the text names.
+/// The first table that the text names, be it in a subquery.
 fn collection(sql: &str) -> String {
     let mut words = sql.split_ascii_whitespace();
     while let Some(word) = words.next() {
         if BEFORE_TABLE.iter().any(|before| before.eq_ignore_ascii_case(word)) {
             let mut rest = words.clone().skip_while(|word| is_existence_clause(word));
-            return rest.next().and_then(name).unwrap_or_default();
+            match rest.next() {
+                Some(word) if word.starts_with('(') => {}
+                word => return word.and_then(name).unwrap_or_default(),
+            }
         }
     }
     String::new()
@@ -100,6 +108,7 @@ mod tests {
             (r#"UPDATE "users" SET "name" = $1"#, "UPDATE", "users"),
             (r#"DELETE FROM "app"."users" WHERE "id" = $1"#, "DELETE", "users"),
             (r#"CREATE TABLE IF NOT EXISTS "users" ( "id" uuid )"#, "CREATE", "users"),
+            (r#"SELECT "id" FROM (SELECT "id" FROM "users") AS "by_name""#, "SELECT", "users"),
             ("select 1", "SELECT", ""),
         ] {
             assert_eq!(summary(sql), (operation, collection.to_owned()), "{sql}");

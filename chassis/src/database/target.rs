@@ -1,8 +1,12 @@
 //! Which database the settings mean: its kind, its address and how each kind likes to be opened.
 //! Waiting for it is in `connect`, what happens on its connections in `observer`.
 
+mod parts;
+mod url;
+
 use std::fmt;
-use std::path::Path;
+use std::mem::discriminant;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sea_orm::sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
@@ -13,6 +17,7 @@ use sea_orm::sqlx::sqlite::{
 use sea_orm::sqlx::{self, ConnectOptions, Connection};
 use sea_orm::{DatabaseConnection, SqlxMySqlConnector, SqlxPostgresConnector, SqlxSqliteConnector};
 
+use self::url::NamedUrl;
 use super::pool::Pool;
 use super::settings::DatabaseSettings;
 
@@ -39,42 +44,33 @@ pub(super) struct Unusable {
 impl Target {
     pub(super) fn from_settings(settings: &DatabaseSettings) -> Result<Self, Unusable> {
         let target = match settings.url() {
-            Some(url) => Self::from_url(url),
-            None => Self::from_parts(settings),
+            Some(text) => NamedUrl { key: "database.url", text }.target(),
+            None => parts::target(settings),
         }?;
-        let target = target.prepared(settings.acquire_timeout.min(SQLITE_BUSY_TIMEOUT_MAX));
-        Ok(if settings.sql_comments { target.forgetting_statements() } else { target })
+        Ok(target.prepared(settings))
     }
 
-    fn from_url(url: &str) -> Result<Self, Unusable> {
-        // The parsers' messages name the mistake and repeat no more than a query parameter.
-        let broken = |error: sqlx::Error| Unusable::url(format!("a valid URL ({error})"));
-        let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-        match scheme {
-            "sqlite" => Ok(Self::Sqlite {
-                options: url.parse().map_err(broken)?,
-                in_memory: url.contains(":memory:") || url.contains("mode=memory"),
-            }),
-            "postgres" | "postgresql" => Ok(Self::Postgres(url.parse().map_err(broken)?)),
-            "mysql" | "mariadb" => Ok(Self::MySql(url.parse().map_err(broken)?)),
-            _ => Err(Unusable::url("a URL that begins with sqlite:, postgres: or mysql:")),
+    /// The replica, where the settings name one: of the same kind, or its SQL would be another.
+    pub(super) fn of_replica(settings: &DatabaseSettings) -> Result<Option<Self>, Unusable> {
+        let (Some(url), Ok(primary)) = (&settings.read_url, Self::from_settings(settings)) else {
+            return Ok(None);
+        };
+        let key = "database.read_url";
+        let target = NamedUrl { key, text: url.expose() }.target()?;
+        if discriminant(&target) != discriminant(&primary) {
+            let allowed = "a URL of the same kind of database as the primary's".to_owned();
+            return Err(Unusable { key, allowed });
         }
+        Ok(Some(target.prepared(settings)))
     }
 
-    fn from_parts(settings: &DatabaseSettings) -> Result<Self, Unusable> {
-        match settings.scheme.as_deref() {
-            Some("sqlite") => sqlite_from_parts(settings),
-            Some("postgres" | "postgresql") => Ok(Self::Postgres(postgres_from_parts(settings))),
-            Some("mysql" | "mariadb") => Ok(Self::MySql(mysql_from_parts(settings))),
-            _ => Err(Unusable {
-                key: "database.scheme",
-                allowed: "sqlite, postgres or mysql (needed with the other parts)".to_owned(),
-            }),
-        }
+    fn prepared(self, settings: &DatabaseSettings) -> Self {
+        let target = self.tuned(settings.acquire_timeout.min(SQLITE_BUSY_TIMEOUT_MAX));
+        if settings.sql_comments { target.forgetting_statements() } else { target }
     }
 
     /// Adds what we want of every connection. Statements are logged by `observer`, not by the driver.
-    fn prepared(self, sqlite_busy_timeout: Duration) -> Self {
+    fn tuned(self, sqlite_busy_timeout: Duration) -> Self {
         match self {
             Self::Sqlite { options, in_memory } => Self::Sqlite {
                 options: options
@@ -146,6 +142,28 @@ impl Target {
         }
     }
 
+    /// Has the connections that this pool will open use these settings.
+    pub(super) fn set_for(self, connection: &DatabaseConnection) {
+        match self {
+            Self::Sqlite { options, .. } => {
+                connection.get_sqlite_connection_pool().set_connect_options(options);
+            }
+            Self::Postgres(options) => {
+                connection.get_postgres_connection_pool().set_connect_options(options);
+            }
+            Self::MySql(options) => {
+                connection.get_mysql_connection_pool().set_connect_options(options);
+            }
+        }
+    }
+
+    /// Whether both are the same database, whoever logs in.
+    pub(super) fn is_same_database(&self, other: &Self) -> bool {
+        discriminant(self) == discriminant(other)
+            && self.to_string() == other.to_string()
+            && self.namespace() == other.namespace()
+    }
+
     /// The most connections that make sense.
     pub(super) fn max_connections(&self, wanted: u32) -> u32 {
         if matches!(self, Self::Sqlite { in_memory: true, .. }) { 1 } else { wanted }
@@ -159,12 +177,27 @@ impl Target {
         }
     }
 
-    /// Host and port of the server, where there is one.
+    /// Host and port of the server, where there is one that is not reached through a socket file.
     pub(super) fn address(&self) -> Option<(&str, u16)> {
+        if self.socket().is_some() {
+            return None;
+        }
         match self {
             Self::Sqlite { .. } => None,
             Self::Postgres(options) => Some((options.get_host(), options.get_port())),
             Self::MySql(options) => Some((options.get_host(), options.get_port())),
+        }
+    }
+
+    /// The socket file of the server, or the directory that it is in.
+    fn socket(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite { .. } => None,
+            Self::Postgres(options) => {
+                let host = Some(options.get_host()).filter(|host| host.starts_with('/'));
+                options.get_socket().map(PathBuf::as_path).or(host.map(Path::new))
+            }
+            Self::MySql(options) => options.get_socket().map(PathBuf::as_path),
         }
     }
 
@@ -180,7 +213,13 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(path) = self.socket() {
+            return write!(f, "the database server at {}", path.display());
+        }
         match (self.address(), self.file()) {
+            (Some((host, port)), _) if host.contains(':') => {
+                write!(f, "the database server [{host}]:{port}")
+            }
             (Some((host, port)), _) => write!(f, "the database server {host}:{port}"),
             (None, Some(file)) => write!(f, "the database file {}", file.display()),
             (None, None) => f.write_str("the database in memory"),
@@ -188,59 +227,5 @@ impl fmt::Display for Target {
     }
 }
 
-impl Unusable {
-    fn url(allowed: impl Into<String>) -> Self {
-        Self { key: "database.url", allowed: allowed.into() }
-    }
-}
-
-fn sqlite_from_parts(settings: &DatabaseSettings) -> Result<Target, Unusable> {
-    let Some(name) = &settings.name else {
-        return Err(Unusable {
-            key: "database.name",
-            allowed: "the path of the file, with database.scheme = \"sqlite\"".to_owned(),
-        });
-    };
-    let options = SqliteConnectOptions::new().filename(name).create_if_missing(true);
-    Ok(Target::Sqlite { options, in_memory: false })
-}
-
-fn postgres_from_parts(settings: &DatabaseSettings) -> PgConnectOptions {
-    let mut options = PgConnectOptions::new_without_pgpass();
-    if let Some(host) = &settings.host {
-        options = options.host(host);
-    }
-    if let Some(port) = settings.port {
-        options = options.port(port);
-    }
-    if let Some(name) = &settings.name {
-        options = options.database(name);
-    }
-    if let Some(user) = &settings.user {
-        options = options.username(user);
-    }
-    if let Some(password) = &settings.password {
-        options = options.password(password.expose());
-    }
-    options
-}
-
-fn mysql_from_parts(settings: &DatabaseSettings) -> MySqlConnectOptions {
-    let mut options = MySqlConnectOptions::new();
-    if let Some(host) = &settings.host {
-        options = options.host(host);
-    }
-    if let Some(port) = settings.port {
-        options = options.port(port);
-    }
-    if let Some(name) = &settings.name {
-        options = options.database(name);
-    }
-    if let Some(user) = &settings.user {
-        options = options.username(user);
-    }
-    if let Some(password) = &settings.password {
-        options = options.password(password.expose());
-    }
-    options
-}
+#[cfg(test)]
+mod tests;

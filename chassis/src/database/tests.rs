@@ -1,7 +1,10 @@
 //! Statements, transactions and the pool on SQLite: what they do, measure and never tell.
-#![expect(clippy::unwrap_used, reason = "a failed assumption fails the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed assumption fails the test")]
 
 mod opening;
+mod replica;
+mod rotation;
+mod tls;
 
 use std::fmt::Write;
 use std::path::Path;

@@ -3,6 +3,8 @@
 
 use std::fmt::{Debug, Display};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sea_orm::prelude::async_trait::async_trait;
 use sea_orm::{
@@ -12,14 +14,19 @@ use sea_orm::{
 };
 
 use super::comment::Comments;
+use super::error::is_timeout;
 use super::observer::Observer;
 use super::statement::Summary;
+use super::watchdog::unresponsive;
 
 /// A transaction of a [`Database`](super::Database); usable wherever entities take a connection.
 pub struct Transaction {
     inner: DatabaseTransaction,
     observer: Observer,
     comments: Comments,
+    /// The database did not answer: its connection will be closed, and nothing is asked on it again.
+    /// Shared by nested transactions.
+    lost: Arc<AtomicBool>,
 }
 
 /// What sea-orm's `transaction(..)` takes, boxed for one borrow of the transaction.
@@ -32,13 +39,22 @@ impl Transaction {
         observer: &Observer,
         comments: Comments,
         options: TransactionOptions,
+        lost: Arc<AtomicBool>,
     ) -> Result<Self, DbErr>
     where
         C: TransactionTrait<Transaction = DatabaseTransaction>,
     {
         let begun = connection.begin_with_options(options);
-        let inner = observer.observe(Summary::of_step("BEGIN"), begun).await?;
-        Ok(Self { inner, observer: observer.clone(), comments })
+        let inner = measured(observer, &lost, Summary::of_step("BEGIN"), begun).await?;
+        Ok(Self { inner, observer: observer.clone(), comments, lost })
+    }
+
+    async fn observe<T>(
+        &self,
+        summary: Summary,
+        work: impl Future<Output = Result<T, DbErr>>,
+    ) -> Result<T, DbErr> {
+        measured(&self.observer, &self.lost, summary, work).await
     }
 
     /// Runs `work`, then commits, or rolls back where it failed.
@@ -70,24 +86,24 @@ impl ConnectionTrait for Transaction {
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let summary = Summary::of_prepared(&statement);
         let work = async { self.inner.execute_raw(self.comments.on(statement)).await };
-        self.observer.observe(summary, work).await
+        self.observe(summary, work).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         let work = async { self.inner.execute_unprepared(&self.comments.on_text(sql)).await };
-        self.observer.observe(Summary::of_text(sql), work).await
+        self.observe(Summary::of_text(sql), work).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let summary = Summary::of_prepared(&statement);
         let work = async { self.inner.query_one_raw(self.comments.on(statement)).await };
-        self.observer.observe(summary, work).await
+        self.observe(summary, work).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let summary = Summary::of_prepared(&statement);
         let work = async { self.inner.query_all_raw(self.comments.on(statement)).await };
-        self.observer.observe(summary, work).await
+        self.observe(summary, work).await
     }
 }
 
@@ -109,7 +125,8 @@ impl TransactionTrait for Transaction {
     }
 
     async fn begin_with_options(&self, options: TransactionOptions) -> Result<Self, DbErr> {
-        Self::begin(&self.inner, &self.observer, self.comments, options).await
+        let lost = Arc::clone(&self.lost);
+        Self::begin(&self.inner, &self.observer, self.comments, options, lost).await
     }
 
     async fn transaction<F, T, E>(&self, work: F) -> Result<T, TransactionError<E>>
@@ -140,10 +157,33 @@ impl TransactionTrait for Transaction {
 #[async_trait]
 impl TransactionSession for Transaction {
     async fn commit(self) -> Result<(), DbErr> {
-        self.observer.observe(Summary::of_step("COMMIT"), self.inner.commit()).await
+        let Self { inner, observer, lost, .. } = self;
+        measured(&observer, &lost, Summary::of_step("COMMIT"), inner.commit()).await
     }
 
     async fn rollback(self) -> Result<(), DbErr> {
-        self.observer.observe(Summary::of_step("ROLLBACK"), self.inner.rollback()).await
+        let Self { inner, observer, lost, .. } = self;
+        if lost.load(Ordering::Relaxed) {
+            // The server rolls back what its client has left.
+            return Ok(());
+        }
+        measured(&observer, &lost, Summary::of_step("ROLLBACK"), inner.rollback()).await
     }
+}
+
+/// One silence is enough: whoever asks again would wait as long again.
+async fn measured<T>(
+    observer: &Observer,
+    lost: &AtomicBool,
+    summary: Summary,
+    work: impl Future<Output = Result<T, DbErr>>,
+) -> Result<T, DbErr> {
+    if lost.load(Ordering::Relaxed) {
+        return Err(unresponsive());
+    }
+    let result = observer.observe(summary, work).await;
+    if result.as_ref().is_err_and(is_timeout) {
+        lost.store(true, Ordering::Relaxed);
+    }
+    result
 }

@@ -6,12 +6,10 @@ mod file;
 pub(super) use file::Document;
 
 use super::report::{Report, Source};
-use super::{Environ, Key, Raw, Value};
+use super::{Environ, Key, Raw, Value, secret};
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use toml::de::DeValue;
-use zeroize::Zeroizing;
 
 /// What one source gives, by the full name of the key.
 pub(super) type Layer<'a> = BTreeMap<String, Given<'a>>;
@@ -42,11 +40,7 @@ impl Given<'_> {
             Content::Toml(value) => Raw::Toml(value),
             Content::Text(text) => Raw::Text(text),
         };
-        if self.is_path {
-            read(Raw::Text(without_trailing_newline(&secret_file(raw)?)))
-        } else {
-            read(raw)
-        }
+        if self.is_path { read_file(raw) } else { read(raw) }
     }
 }
 
@@ -138,30 +132,28 @@ impl<'a> Reader<'a> {
 }
 
 fn read<V: Value>(raw: Raw<'_>) -> Result<V, String> {
-    V::read(raw).ok_or_else(|| {
-        let got = if V::SECRET { raw.kind().to_owned() } else { raw.to_string() };
-        format!("expected {}, got {got}", V::allowed())
-    })
+    V::read(raw).ok_or_else(|| refusal::<V>(raw))
 }
 
-fn secret_file(path: Raw<'_>) -> Result<Zeroizing<String>, String> {
+fn read_file<V: Value>(path: Raw<'_>) -> Result<V, String> {
     let Some(path) = PathBuf::read(path) else {
         return Err(format!("expected the path of a file, got {}", path.kind()));
     };
-    fs::read_to_string(&path).map(Zeroizing::new).map_err(|error| {
+    let text = secret::content(&path).map_err(|error| {
         // What is no absolute path may be the secret itself, given under the wrong key.
         let shown =
             if path.is_absolute() { path.to_string_lossy() } else { "that it names".into() };
         format!("cannot read the file {}: {error}", shown.escape_debug())
-    })
+    })?;
+    V::read_file(&text, &path).ok_or_else(|| refusal::<V>(Raw::Text(&text)))
+}
+
+fn refusal<V: Value>(raw: Raw<'_>) -> String {
+    let got = if V::SECRET { raw.kind().to_owned() } else { raw.to_string() };
+    format!("expected {}, got {got}", V::allowed())
 }
 
 /// The variable that sets a key.
 fn variable_of(prefix: &str, name: &str) -> String {
     format!("{prefix}{}", name.replace('.', "__").to_uppercase())
-}
-
-/// Editors and `echo` end a file with one newline that is no part of the secret.
-fn without_trailing_newline(text: &str) -> &str {
-    text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(text)
 }

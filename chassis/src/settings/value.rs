@@ -6,7 +6,7 @@ mod units;
 use super::{IpNet, Toml};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 
 /// The type of a key. [`text_value!`](crate::text_value!) implements it for types with `FromStr` and `Display`.
@@ -19,6 +19,11 @@ pub trait Value: Sized {
 
     /// The value, or none where `raw` is not allowed.
     fn read(raw: Raw<'_>) -> Option<Self>;
+
+    /// The value of a secret's file. A type that wants to look there again remembers the path.
+    fn read_file(text: &str, _path: &Path) -> Option<Self> {
+        Self::read(Raw::Text(text))
+    }
 
     /// The value as TOML that [`read`](Self::read) turns into the same value; none where it is unset.
     fn render(&self) -> Option<Toml>;
@@ -142,6 +147,10 @@ impl<T: Value> Value for Option<T> {
 
     fn read(raw: Raw<'_>) -> Option<Self> {
         T::read(raw).map(Some)
+    }
+
+    fn read_file(text: &str, path: &Path) -> Option<Self> {
+        T::read_file(text, path).map(Some)
     }
 
     fn render(&self) -> Option<Toml> {
