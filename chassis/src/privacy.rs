@@ -8,6 +8,8 @@ mod answer;
 mod column;
 
 use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -35,7 +37,11 @@ pub(crate) const REDACTED: &str = "[redacted]";
 /// let same = Secret::new("hunter2") == Secret::new("hunter3");
 /// ```
 #[derive(Clone)]
-pub struct Secret(Zeroizing<String>);
+pub struct Secret {
+    text: Zeroizing<String>,
+    /// Where it was read, for who wants to know whether it is still the same.
+    file: Option<Arc<Path>>,
+}
 
 /// Data about a person: a name, an address, a telephone number.
 ///
@@ -62,12 +68,23 @@ pub struct Pii<T>(T);
 impl Secret {
     /// Takes the text over, without a copy where it is a `String`.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(Zeroizing::new(text.into()))
+        Self { text: Zeroizing::new(text.into()), file: None }
+    }
+
+    /// Remembers the file that the text is from.
+    #[must_use]
+    pub fn from_file(self, path: impl Into<Arc<Path>>) -> Self {
+        Self { file: Some(path.into()), ..self }
     }
 
     /// The text itself; the name makes each use easy to find.
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// The file that the text is from, if it is from one.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 }
 

@@ -14,6 +14,7 @@ mod collector;
 mod database;
 mod hostile;
 mod object;
+mod proxy;
 pub mod story;
 mod witness;
 
@@ -22,5 +23,6 @@ pub use collector::{Collector, Delivery, Mood};
 pub use database::TestDatabase;
 pub use hostile::Hostile;
 pub use object::object;
+pub use proxy::Proxy;
 pub use story::{Expected, Story, StoryTable};
 pub use witness::Witness;

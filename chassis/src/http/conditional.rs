@@ -2,12 +2,12 @@
 //!
 //! A tag is the version of a row, so that a precondition can be checked where the row is written.
 
+use poem::Request;
 use poem::http::{HeaderName, HeaderValue, header};
-use poem::{Request, RequestBody, Result};
-use poem_openapi::registry::{MetaParamIn, MetaSchema, MetaSchemaRef};
+use poem_openapi::registry::MetaSchema;
 use poem_openapi::types::ToHeader;
-use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
+use super::parameter::header_parameter;
 use crate::problem::{Problem, ProblemType};
 use crate::schema_type;
 
@@ -61,6 +61,11 @@ impl IfNoneMatch {
             Condition::Listed(tags) => tags.iter().any(|tag| tag.version() == Some(version)),
         }
     }
+
+    /// Whether the answer may be in what the caller has: without a condition it never is.
+    pub fn is_given(&self) -> bool {
+        !matches!(self.0, Condition::Absent)
+    }
 }
 
 impl Tag {
@@ -84,35 +89,12 @@ impl ToHeader for ETag {
     }
 }
 
-/// poem-openapi's own `Header` drops values that are not ASCII, and with them the precondition.
-macro_rules! condition_header {
-    ($name:ident, $header:expr) => {
-        impl<'a> ApiExtractor<'a> for $name {
-            const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
-            type ParamType = ();
-            type ParamRawType = ();
-
-            fn param_in() -> Option<MetaParamIn> {
-                Some(MetaParamIn::Header)
-            }
-
-            fn param_schema_ref() -> Option<MetaSchemaRef> {
-                Some(MetaSchemaRef::Inline(Box::new(MetaSchema::new("string"))))
-            }
-
-            async fn from_request(
-                request: &'a Request,
-                _: &mut RequestBody,
-                _: ExtractParamOptions<()>,
-            ) -> Result<Self> {
-                Ok(Self(condition(request, &$header)?))
-            }
-        }
-    };
-}
-
-condition_header!(IfMatch, header::IF_MATCH);
-condition_header!(IfNoneMatch, header::IF_NONE_MATCH);
+header_parameter!(IfMatch, MetaSchema::new("string"), request => condition(request, &header::IF_MATCH).map(Self));
+header_parameter!(
+    IfNoneMatch,
+    MetaSchema::new("string"),
+    request => condition(request, &header::IF_NONE_MATCH).map(Self)
+);
 
 fn condition(request: &Request, name: &HeaderName) -> Result<Condition, Problem> {
     let lines: Vec<&[u8]> =

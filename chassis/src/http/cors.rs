@@ -10,7 +10,7 @@ const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
     "authorization, content-type, if-match, if-none-match, idempotency-key, traceparent, tracestate, x-request-id",
 );
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
-    "etag, link, location, ratelimit, ratelimit-policy, retry-after, server-timing, www-authenticate, x-request-id",
+    "etag, idempotency-replayed, link, location, ratelimit, ratelimit-policy, retry-after, server-timing, www-authenticate, x-request-id",
 );
 /// Ten minutes: long enough to spare a page its preflights, short enough to change one's mind.
 const MAX_AGE_SECONDS: HeaderValue = HeaderValue::from_static("600");

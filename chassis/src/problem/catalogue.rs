@@ -33,6 +33,8 @@ pub const CHASSIS_TYPES: &[&ProblemType] = &[
     &ProblemType::TOO_MANY_REQUESTS,
     &ProblemType::INTERNAL,
     &ProblemType::UNAVAILABLE,
+    &ProblemType::REQUEST_IN_FLIGHT,
+    &ProblemType::IDEMPOTENCY_KEY_REUSED,
 ];
 
 impl ProblemType {
@@ -133,6 +135,20 @@ impl ProblemType {
         title: "Service unavailable",
         status: StatusCode::SERVICE_UNAVAILABLE,
         about: "The service is overloaded, is stopping, or lacks something that it needs. Retry-After says when to try again.",
+    };
+    /// 409 to an `Idempotency-Key` whose first request has not been answered.
+    pub const REQUEST_IN_FLIGHT: Self = Self {
+        slug: "request-in-flight",
+        title: "Request in flight",
+        status: StatusCode::CONFLICT,
+        about: "A request with this Idempotency-Key is being worked on, or was cut off less than a few minutes ago. Retry-After says when to ask again; once the first request has been answered, the same answer comes back.",
+    };
+    /// 422 to an `Idempotency-Key` that was used for something else.
+    pub const IDEMPOTENCY_KEY_REUSED: Self = Self {
+        slug: "idempotency-key-reused",
+        title: "Idempotency key reused",
+        status: StatusCode::UNPROCESSABLE_ENTITY,
+        about: "This Idempotency-Key came with another body before. A repetition must be the same request; a new request needs a new key. Nothing was done.",
     };
     /// The URI reference of the type.
     pub fn uri(&self) -> String {

@@ -18,7 +18,7 @@ use prometheus::{
 
 use self::exemplars::{ExemplarFilter, ExemplarHistogramVec};
 use self::http::HttpMetrics;
-use super::catalogue::labels::LEVELS;
+use super::catalogue::labels::{LEVELS, RETRY_OUTCOMES};
 use super::catalogue::metrics as rows;
 #[cfg(target_os = "linux")]
 use super::process::ProcessCollector;
@@ -55,6 +55,10 @@ pub struct Families {
     pub db_connection_timeouts: IntCounterVec,
     /// Statements slower than `database.slow_query`.
     pub db_slow_queries: IntCounter,
+    /// Label: outcome (`retried` or `given_up`). Transactions that the database gave up for others.
+    pub db_retries: IntCounterVec,
+    /// 1 while reads of GET requests go to `database.read_url`.
+    pub db_replica_in_use: IntGauge,
     /// Migrations that this binary knows and the database lacks.
     pub schema_migrations_pending: IntGauge,
     /// Label: operation (`hash` or `verify`).
@@ -120,6 +124,8 @@ impl Metrics {
             db_connection_wait: r.histograms(&rows::DB_CONNECTION_WAIT)?,
             db_connection_timeouts: r.counters(&rows::DB_CONNECTION_TIMEOUTS)?,
             db_slow_queries: r.counter(&rows::DB_SLOW_QUERIES)?,
+            db_retries: r.counters(&rows::DB_RETRIES)?,
+            db_replica_in_use: r.gauge(&rows::DB_REPLICA_IN_USE)?,
             schema_migrations_pending: r.gauge(&rows::SCHEMA_MIGRATIONS_PENDING)?,
             password_hash_duration: r.exemplar_histograms(&rows::PASSWORD_HASH_DURATION)?,
             password_hash_queue: r.gauge(&rows::PASSWORD_HASH_QUEUE)?,
@@ -171,6 +177,9 @@ impl Families {
     fn begin_at_zero(&self) {
         for level in LEVELS {
             self.log_events.with_label_values(&[level]);
+        }
+        for outcome in RETRY_OUTCOMES {
+            self.db_retries.with_label_values(&[outcome]);
         }
     }
 }

@@ -5,7 +5,7 @@
 //! context wherever the request's `tracing` span is entered, so spawned tasks and blocking threads
 //! that carry their span carry the scope too.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ pub struct RequestScope {
     db_queries: AtomicU32,
     db_nanos: AtomicU64,
     request_bytes: AtomicU64,
+    replayed: AtomicBool,
 }
 
 impl RequestScope {
@@ -38,6 +39,7 @@ impl RequestScope {
             db_queries: AtomicU32::new(0),
             db_nanos: AtomicU64::new(0),
             request_bytes: AtomicU64::new(0),
+            replayed: AtomicBool::new(false),
         })
     }
 
@@ -70,6 +72,16 @@ impl RequestScope {
     /// The signed-in caller, once known.
     pub fn user_id(&self) -> Option<&str> {
         self.user_id.get().map(String::as_str)
+    }
+
+    /// Notes that the answer is a stored one, to a repeated `Idempotency-Key`.
+    pub fn set_replayed(&self) {
+        self.replayed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the answer is a stored one.
+    pub fn is_replayed(&self) -> bool {
+        self.replayed.load(Ordering::Relaxed)
     }
 
     /// Counts one statement and the time it took, waiting for a connection included.

@@ -50,6 +50,11 @@ impl Client {
         Self { address: self.address, token: Some(token.into()) }
     }
 
+    /// The token of who is signed in.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// Where the service is, for tests that open a socket of their own.
     pub fn address(&self) -> SocketAddr {
         self.address

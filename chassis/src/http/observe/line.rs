@@ -22,6 +22,7 @@ pub(super) fn write(story: &Story, outcome: &Outcome<'_>) {
                   user_agent.original = exchange.user_agent,
                   user.id = story.scope.user_id(),
                   debug.id = story.scope.debug_id(),
+                  idempotency.replayed = story.scope.is_replayed().then_some(true),
                   db.queries = queries,
                   db.duration_ms = millis(db_elapsed),
                   "error.type" = outcome.error_type,

@@ -10,6 +10,8 @@ pub const DB_OPERATIONS: &[&str] = &[
 ];
 /// Of `log_events_total`.
 pub const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
+/// Of `db_client_retries_total`.
+pub const RETRY_OUTCOMES: &[&str] = &["retried", "given_up"];
 /// What is exported to a collector.
 pub const SIGNALS: &[&str] = &["traces", "logs"];
 
@@ -36,10 +38,11 @@ pub(super) const DB_COLLECTION: Label =
     like("db_collection_name", "the table; empty without one, as for `COMMIT`");
 pub(super) const DB_ERROR: Label = like(
     "error_type",
-    "the database's code, or `pool_timeout`, `cancelled` and the like; empty without error",
+    "the database's code, or `pool_timeout`, `timeout` (no sign of life), `cancelled` and the like; empty without error",
 );
-pub(super) const POOL: Label = of("db_client_connection_pool_name", &["primary"]);
+pub(super) const POOL: Label = of("db_client_connection_pool_name", &["primary", "replica"]);
 pub(super) const POOL_STATE: Label = of("db_client_connection_state", &["idle", "used"]);
+pub(super) const RETRY_OUTCOME: Label = of("outcome", RETRY_OUTCOMES);
 pub(super) const HASHING: Label = of("operation", &["hash", "verify"]);
 pub(super) const EVENT: Label = like("event", "see the security events below");
 pub(super) const LEVEL: Label = of("level", LEVELS);

@@ -4,8 +4,8 @@
 use super::MetricRow;
 use super::labels::{
     CHECK, COMPILER, DB_COLLECTION, DB_ERROR, DB_OPERATION, DB_SYSTEM, DECISION, EVENT, HASHING,
-    HTTP_ERROR, LEVEL, METHOD, OUTPUT, POLICY, POOL, POOL_STATE, RESOURCE, REVISION, ROUTE, SCHEME,
-    SHED_REASON, SIGNAL, STATUS, VERSION,
+    HTTP_ERROR, LEVEL, METHOD, OUTPUT, POLICY, POOL, POOL_STATE, RESOURCE, RETRY_OUTCOME, REVISION,
+    ROUTE, SCHEME, SHED_REASON, SIGNAL, STATUS, VERSION,
 };
 
 /// OpenTelemetry's advice for `http.server.request.duration`, in seconds.
@@ -90,6 +90,14 @@ rows! {
     DB_SLOW_QUERIES = MetricRow::counter(
         "db_client_slow_queries_total",
         "Statements slower than database.slow_query.",
+    );
+    DB_RETRIES = MetricRow::counter(
+        "db_client_retries_total",
+        "Attempts that the database gave up for another transaction, by what became of them.",
+    ).labels(&[RETRY_OUTCOME]);
+    DB_REPLICA_IN_USE = MetricRow::gauge(
+        "db_replica_in_use",
+        "1 while reads of GET requests go to database.read_url; 0 without one, or while it is gone.",
     );
     SCHEMA_MIGRATIONS_PENDING = MetricRow::gauge(
         "schema_migrations_pending",

@@ -118,6 +118,12 @@ pub(super) const LINES: &[LineRow] = &[
             Field::when("user_agent.original", "string", "sent", "as on the span"),
             Field::when("user.id", "string", "signed in", "the caller"),
             Field::when("debug.id", "string", "sent with a debug header", "which of them"),
+            Field::when(
+                "idempotency.replayed",
+                "bool",
+                "the answer is a stored one",
+                "`true`: to a repeated `Idempotency-Key`",
+            ),
             Field::when("db.queries", "int", "it could be parsed", "statements of this request"),
             Field::when("db.duration_ms", "double", "it could be parsed", "their time together"),
             Field::when("error.type", "string", "5xx, or there was no answer", "as on the span"),
@@ -138,6 +144,39 @@ pub(super) const LINES: &[LineRow] = &[
                 "the statement with placeholders",
             ),
             Field::always("duration_ms", "double", "waiting for a connection included"),
+        ],
+    },
+    LineRow {
+        message: "database credentials changed: new connections use them",
+        level: "INFO",
+        when: "the file of a secret of `database` has another content than before",
+        fields: &[Field::always("settings", "string", "the keys, separated by commas")],
+    },
+    LineRow {
+        message: "database credentials cannot be read again",
+        level: "WARN",
+        when: "such a file became unusable; what was in it stays in force",
+        fields: &[Field::always("error", "string", "what is wrong with it")],
+    },
+    LineRow {
+        message: "the replica is gone: reads go to the primary",
+        level: "WARN",
+        when: "the database of `database.read_url` does not answer, or lacks a migration; at start too",
+        fields: &[Field::always("reason", "string", "what the probe met")],
+    },
+    LineRow {
+        message: "reads go to the replica",
+        level: "INFO",
+        when: "it answers, at start or again",
+        fields: &[],
+    },
+    LineRow {
+        message: "transaction given up",
+        level: "WARN",
+        when: "the database gave it up for another one again and again; its request is answered 503",
+        fields: &[
+            Field::always("db.response.status_code", "string", "the database's code"),
+            Field::always("attempts", "int", "how often it was tried"),
         ],
     },
     LineRow {
@@ -181,6 +220,12 @@ pub(super) const LINES: &[LineRow] = &[
             Field::always("reason", "string", "what is wrong with the last one"),
             Field::always("count", "int", "how many since the line before"),
         ],
+    },
+    LineRow {
+        message: "abandoned statements were ended",
+        level: "INFO",
+        when: "clients left before theirs were done, and MariaDB went on with them",
+        fields: &[Field::always("killed", "int", "how many")],
     },
     LineRow {
         message: "log lines were lost",

@@ -2,8 +2,6 @@
 //! of it runs on the telemetry thread.
 
 use std::cell::Cell;
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::io::{Error, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +14,7 @@ use super::books::Books;
 use super::failure::{ExportError, Failure, Retry};
 use super::otlp::{Collector, Rejected};
 use super::queue::{Batch, Queue};
+use crate::jitter::jittered;
 
 /// Attempts for one batch, as OpenTelemetry's own exporter makes them.
 const ATTEMPTS: u32 = 4;
@@ -143,7 +142,7 @@ async fn insist(
             Retry::After(delay) if delay > within.saturating_sub(start.elapsed()) => {
                 return Err(failure);
             }
-            Retry::Soon => jitter(RETRY_FIRST, RETRY_MAX, attempt - 1),
+            Retry::Soon => backoff(RETRY_FIRST, RETRY_MAX, attempt - 1),
             Retry::After(delay) => delay,
         };
         *last = Some(failure);
@@ -162,20 +161,17 @@ fn print(batch: &Batch) -> Result<Rejected, Failure> {
 
 /// How long to leave a collector alone that did not take a batch, after so many others.
 fn pause(retry: Retry, failures: u32) -> Duration {
-    let backoff = jitter(BACKOFF_FIRST, BACKOFF_MAX, failures);
+    let pause = backoff(BACKOFF_FIRST, BACKOFF_MAX, failures);
     match retry {
-        Retry::After(delay) => delay.min(PAUSE_MAX).max(backoff),
-        Retry::Never | Retry::Soon => backoff,
+        Retry::After(delay) => delay.min(PAUSE_MAX).max(pause),
+        Retry::Never | Retry::Soon => pause,
     }
 }
 
-/// Any time up to a limit that doubles each time: those who failed together come back apart.
-fn jitter(first: Duration, max: Duration, round: u32) -> Duration {
+/// Any time up to a limit that doubles each time.
+fn backoff(first: Duration, max: Duration, round: u32) -> Duration {
     let limit = first.saturating_mul(2_u32.saturating_pow(round)).min(max);
-    let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-    // Each of the standard library's hash states starts from random keys.
-    let random = RandomState::new().build_hasher().finish();
-    Duration::from_millis(random % (limit + 1))
+    jittered(limit, 0.0..1.0)
 }
 
 #[cfg(test)]

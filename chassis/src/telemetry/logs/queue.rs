@@ -106,7 +106,10 @@ impl Queue {
     pub(super) fn settle(&self, lines: u64, failing: bool) -> bool {
         let mut state = self.lock();
         state.settled += lines;
-        state.failing = failing;
+        // A writer that was only hurried has learned nothing of its output.
+        if lines > 0 {
+            state.failing = failing;
+        }
         self.settled.notify_all();
         state.lines.is_empty()
     }

@@ -1,0 +1,64 @@
+//! Work that recurs in the background, such as cleaning up.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+use tracing::instrument::WithSubscriber;
+
+use crate::jitter::jittered;
+
+/// Work that is done now and then; it ends when this is dropped.
+#[must_use = "the work ends when its handle is dropped"]
+pub struct Recurring(JoinHandle<()>);
+
+impl Recurring {
+    /// Does `work` again and again, for the first time after a pause. A pause takes between half and one
+    /// and a half of `pause`, so that replicas which were started together do not work together.
+    pub fn every<W>(pause: Duration, work: impl Fn() -> W + Send + 'static) -> Self
+    where
+        W: Future<Output = ()> + Send,
+    {
+        let recurring = async move {
+            loop {
+                sleep(jittered(pause, 0.5..1.5)).await;
+                work().await;
+            }
+        };
+        Self(tokio::spawn(recurring.with_current_subscriber()))
+    }
+}
+
+impl Drop for Recurring {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_recurs_until_it_is_dropped() {
+        let count = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&count);
+        let recurring = Recurring::every(Duration::from_mins(1), move || {
+            let counted = Arc::clone(&counted);
+            async move {
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        sleep(Duration::from_secs(29)).await;
+        assert_eq!(count.load(Ordering::Relaxed), 0, "not at once");
+        sleep(Duration::from_hours(1)).await;
+        let done = count.load(Ordering::Relaxed);
+        assert!((40..=121).contains(&done), "{done}");
+        drop(recurring);
+        sleep(Duration::from_hours(1)).await;
+        assert_eq!(count.load(Ordering::Relaxed), done);
+    }
+}
