@@ -14,6 +14,7 @@ use poem_openapi::{ApiResponse, LicenseObject, Object, OpenApi, OpenApiService, 
 
 use crate::auth::AuthContext;
 use crate::auth::api::AuthApi;
+use crate::idempotency::Idempotency;
 use crate::settings::Settings;
 use crate::users::api::UsersApi;
 use crate::users::{self, Users};
@@ -92,7 +93,8 @@ pub fn site(
     let auth =
         AuthContext::new(&settings.auth, database.clone(), hasher.clone(), telemetry.metrics())?;
     let public_url = settings.server.public_url.as_deref();
-    let users = Users::new(database.clone(), hasher, settings.password.clone(), public_url);
+    let keys = Idempotency::new(database.clone(), settings.server.request_timeout);
+    let users = Users::new(database.clone(), hasher, settings.password.clone(), keys, public_url);
 
     let documents = document()?;
     let api = api().data(auth).data(users).data(index(settings));

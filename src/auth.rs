@@ -11,6 +11,7 @@ use chassis::telemetry::Metrics;
 pub mod api;
 mod caller;
 mod events;
+mod recent_writers;
 mod settings;
 mod tokens;
 
@@ -18,6 +19,8 @@ pub use caller::{Caller, Registrar};
 pub use events::{Event, Events};
 pub use settings::{AuthMode, AuthSettings, Registration};
 pub use tokens::{Access, Issued, KeyError, TokenError, Tokens};
+
+use self::recent_writers::RecentWriters;
 
 /// What it takes to know a caller. Cheap to clone; the application adds it to every request's data.
 #[derive(Clone)]
@@ -30,6 +33,7 @@ struct Parts {
     database: Database,
     hasher: PasswordHasher,
     events: Events,
+    recent_writers: RecentWriters,
 }
 
 impl AuthContext {
@@ -47,6 +51,7 @@ impl AuthContext {
             database,
             hasher,
             events: Events::new(metrics),
+            recent_writers: RecentWriters::default(),
         })))
     }
 

@@ -7,6 +7,7 @@ pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod failure;
+pub mod idempotency;
 mod schema;
 pub mod service;
 pub mod settings;

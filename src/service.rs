@@ -2,23 +2,27 @@
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use belvedere_migration as migration;
-use chassis::database::Database;
+use belvedere_migration::{self as migration, MigrationState, MigrationStatus};
+use chassis::database::{Database, ReplicaWatch};
 use chassis::health::{Health, Watch};
 use chassis::http::ops::Ops;
 use chassis::lifecycle::{Ending, Outcome, Shutdown};
 use chassis::problem::chain;
+use chassis::recurring::Recurring;
 use chassis::server::{Running, Server};
 use chassis::settings::{Environ, Environment};
 use chassis::telemetry::target::ExportTarget;
 use chassis::telemetry::{Identity, Telemetry};
 use poem::EndpointExt;
+use sea_orm::DatabaseConnection;
 
 use crate::app;
 use crate::auth::AuthMode;
 use crate::failure::Failure;
+use crate::idempotency::Idempotency;
 use crate::settings::Settings;
 
 /// Flushing telemetry ends within five seconds also when the collector hangs; the last lines take the rest.
@@ -30,6 +34,9 @@ const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 /// For the two lines that follow; a terminal that is stopped must not keep the process.
 const LAST_LINES_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// What has expired is as good as gone; it only takes up room.
+const CLEAN_UP_PAUSE: Duration = Duration::from_mins(10);
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A service that answers requests.
@@ -40,9 +47,11 @@ pub struct Service {
     ops: Option<Running>,
     drain_delay: Duration,
     drain_timeout: Duration,
-    /// Checks end with their handles.
-    _watches: [Watch; 2],
+    background: Background,
 }
+
+/// What asks the database without being asked; ends with its handles.
+type Background = ([Watch; 2], Option<ReplicaWatch>, Recurring);
 
 /// Runs the service until a signal asks it to end.
 pub async fn run(
@@ -99,6 +108,8 @@ impl Service {
         let watches =
             [watch_database(&health, &database), watch_schema(&health, &database, telemetry)];
 
+        let replica = database.watch_replica(check_replica).await;
+
         let ops = ops(settings, telemetry, &health, &database);
         let site = app::site(settings, telemetry, &database)?;
         let (site, ops_endpoint) = match settings.ops.addr {
@@ -115,6 +126,8 @@ impl Service {
             None => None,
         };
         let public = public.serve(site, telemetry);
+        let keys = Idempotency::new(database.clone(), settings.server.request_timeout);
+        let clean_up = keys.clean_up_every(CLEAN_UP_PAUSE);
         health.started();
         health.settled().await;
         Ok(Self {
@@ -124,7 +137,7 @@ impl Service {
             ops,
             drain_delay: settings.server.drain_delay,
             drain_timeout: settings.server.drain_timeout,
-            _watches: watches,
+            background: (watches, replica, clean_up),
         })
     }
 
@@ -145,7 +158,7 @@ impl Service {
 
     /// Ends in order, but for telemetry, which must outlive the last phase.
     pub async fn stop(self) -> Ending {
-        let Self { database, health, public, ops, drain_delay, drain_timeout, .. } = self;
+        let Self { database, health, public, ops, drain_delay, drain_timeout, background } = self;
         let mut ending = Ending::start();
         let delay = async {
             // In this order whoever sees it draining is also told to come back elsewhere.
@@ -160,6 +173,7 @@ impl Service {
             // Probes and scrapes work to the last; nobody waits for them.
             ending.phase("operator's endpoints", ops.stop(Duration::ZERO)).await;
         }
+        drop(background);
         // A statement that was given up may still run in the database, and its connection waits for it.
         let close = async {
             match tokio::time::timeout(DATABASE_TIMEOUT, database.close()).await {
@@ -218,15 +232,20 @@ fn watch_database(health: &Health, database: &Database) -> Watch {
     })
 }
 
-/// A schema that is behind makes the service not ready: its queries would fail.
+/// A schema that is behind makes the service not ready: its queries would fail. One that is ahead is
+/// told once; it is what a version meets that is being replaced, or came back.
 fn watch_schema(health: &Health, database: &Database, telemetry: &Telemetry) -> Watch {
     let (database, gauge) =
         (database.clone(), telemetry.metrics().schema_migrations_pending.clone());
+    let told_ahead = Arc::new(Mutex::new(None));
     health.watch("schema", move || {
-        let (database, gauge) = (database.clone(), gauge.clone());
+        let (database, gauge, told_ahead) = (database.clone(), gauge.clone(), told_ahead.clone());
         async move {
-            let pending = migration::pending(database.connection()).await;
-            let pending = pending.map_err(|_| "the schema cannot be read".to_owned())?;
+            let status = migration::status(database.health_connection()).await;
+            let status = status.map_err(|_| "the schema cannot be read".to_owned())?;
+            let of = |state| status.iter().filter(move |step| step.state == state);
+            tell_ahead(&told_ahead, of(MigrationState::Unknown).next_back());
+            let pending = of(MigrationState::Pending).count();
             gauge.set(i64::try_from(pending).unwrap_or(i64::MAX));
             match pending {
                 0 => Ok(()),
@@ -234,6 +253,24 @@ fn watch_schema(health: &Health, database: &Database, telemetry: &Telemetry) -> 
             }
         }
     })
+}
+
+/// Says so when the latest step of a newer version is another than before.
+fn tell_ahead(told: &Mutex<Option<MigrationStatus>>, latest: Option<&MigrationStatus>) {
+    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(step) = latest.filter(|step| told.as_ref() != Some(*step)) {
+        tracing::info!(migration.name = step.name, "the schema is ahead of this version");
+    }
+    *told = latest.cloned();
+}
+
+/// A replica that has not got the schema yet could not answer.
+async fn check_replica(replica: DatabaseConnection) -> Result<(), String> {
+    let pending = migration::pending(&replica).await;
+    match pending.map_err(|_| "the schema cannot be read".to_owned())? {
+        0 => Ok(()),
+        pending => Err(told_pending(pending)),
+    }
 }
 
 /// How many migrations are pending, in words.

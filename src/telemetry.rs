@@ -10,6 +10,8 @@ pub fn catalogue() -> Catalogue {
     let mut catalogue = chassis::telemetry::catalogue();
     catalogue.spans.push(MIGRATION);
     catalogue.lines.push(SECURITY_EVENT);
+    catalogue.lines.extend(MIGRATIONS);
+    catalogue.lines.push(EXPIRED_KEYS);
     catalogue.events.extend(Event::rows());
     catalogue
 }
@@ -21,7 +23,61 @@ const MIGRATION: SpanRow = SpanRow {
     attributes: &[
         Field::always("migration.name", "string", "the step"),
         Field::always("migration.direction", "string", "`up` or `down`"),
+        Field::when("error.type", "string", "it failed", "the database's code, or `_OTHER`"),
     ],
+};
+
+const STEP: Field = Field::always("migration.name", "string", "the step");
+const DURATION: Field = Field::always("duration_ms", "double", "how long it took");
+
+const MIGRATIONS: [LineRow; 6] = [
+    LineRow {
+        message: "migration applied",
+        level: "INFO",
+        when: "a step of the schema is applied",
+        fields: &[STEP, DURATION],
+    },
+    LineRow {
+        message: "migration reverted",
+        level: "INFO",
+        when: "a step of the schema is reverted",
+        fields: &[STEP, DURATION],
+    },
+    LineRow {
+        message: "migration failed",
+        level: "ERROR",
+        when: "a step of the schema is not applied or reverted; those before it stay",
+        fields: &[
+            STEP,
+            DURATION,
+            Field::always("error", "string", "what the database said, without values of rows"),
+        ],
+    },
+    LineRow {
+        message: "the schema is ahead of this version",
+        level: "INFO",
+        when: "a newer version has migrated the database, which is served all the same",
+        fields: &[Field::always("migration.name", "string", "the latest step that it has made")],
+    },
+    LineRow {
+        message: "waiting for another process that migrates",
+        level: "INFO",
+        when: "it has the lock, or writes to the file of SQLite; once for each wait",
+        fields: &[],
+    },
+    LineRow {
+        message: "the database has no advisory locks: let one process migrate at a time",
+        level: "WARN",
+        when: "it speaks PostgreSQL's protocol without them, and is migrated without a lock",
+        fields: &[],
+    },
+];
+
+const EXPIRED_KEYS: LineRow = LineRow {
+    message: "expired idempotency keys stay",
+    level: "WARN",
+    when: "they could not be deleted; the next round tries it again",
+    fields: &[Field::always("error", "string", "what the database said")],
 };
 
 const SECURITY_EVENT: LineRow = LineRow {

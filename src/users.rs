@@ -7,10 +7,16 @@ use std::sync::Arc;
 
 use belvedere_entity::user::{self, PasswordHash};
 use chassis::database::Database;
+use chassis::http::idempotency::ScopedKey;
 use chassis::password::{PasswordHasher, PasswordSettings, Verdict};
 use chassis::problem::ProblemType;
 
-use self::model::{NewPassword, NewUser, Password, Role};
+use sea_orm::TransactionSession;
+use uuid::Uuid;
+
+use self::model::{NewPassword, NewUser, Password, Role, UserPatch};
+use self::store::Granted;
+use crate::idempotency::{self, About, Answer, Begun, Idempotency, KeyError, Stored};
 
 pub mod api;
 mod error;
@@ -32,8 +38,17 @@ struct Parts {
     database: Database,
     hasher: PasswordHasher,
     limits: PasswordSettings,
+    idempotency: Idempotency,
     /// What stands before the path in `Location` and `Link`.
     base: String,
+}
+
+/// A request with an `Idempotency-Key` that was done, now or before.
+pub struct Once {
+    /// What to answer.
+    pub answer: Answer,
+    /// Whom it created, unless that was done before.
+    pub created: Option<Uuid>,
 }
 
 impl Users {
@@ -42,10 +57,12 @@ impl Users {
         database: Database,
         hasher: PasswordHasher,
         limits: PasswordSettings,
+        idempotency: Idempotency,
         public_url: Option<&str>,
     ) -> Self {
         let base = public_url.unwrap_or_default().trim_end_matches('/');
-        Self(Arc::new(Parts { database, hasher, limits, base: base.to_owned() }))
+        let base = base.to_owned();
+        Self(Arc::new(Parts { database, hasher, limits, idempotency, base }))
     }
 
     /// The database that the users are in.
@@ -65,8 +82,80 @@ impl Users {
 
     /// Creates a user.
     pub async fn create(&self, new: NewUser, role: Role) -> Result<user::Model, UserError> {
-        let hash = self.0.hasher.hash(new.password.secret().clone()).await?;
-        store::create(self.database(), new, role, PasswordHash::new(hash)).await
+        let row = self.hashed(new, role).await?;
+        self.database().retrying(|| store::create(self.database(), &row)).await?;
+        Ok(row)
+    }
+
+    /// Creates a user with the role `user`, unless a request with this key and the same fields has done so
+    /// within a day: then its answer is given again.
+    pub async fn create_once(
+        &self,
+        new: NewUser,
+        key: &ScopedKey,
+        answer: impl Fn(&user::Model) -> Answer,
+    ) -> Result<Once, UserError> {
+        let fingerprint = key.fingerprint(new.open_fields());
+        let claim = match self.0.idempotency.begin(key, fingerprint).await? {
+            Begun::Claimed(claim) => claim,
+            Begun::Answered(stored) => return self.again(stored, &new.password).await,
+        };
+        let work = async {
+            let row = self.hashed(new, Role::User).await?;
+            let answer = answer(&row);
+            let about = About { subject: row.id, secret: Some(&row.password_hash) };
+            let db = self.database();
+            let store = || async {
+                let transaction = db.begin_write().await?;
+                store::create(&transaction, &row).await?;
+                claim.keep(&transaction, &answer, &about).await?;
+                transaction.commit().await.map_err(UserError::from)
+            };
+            db.retrying(store).await?;
+            Ok(Once { answer, created: Some(row.id) })
+        };
+        match work.await {
+            Ok(once) => {
+                claim.settle();
+                Ok(once)
+            }
+            Err(error) => {
+                // A database that did not answer in time is not waited for again: the claim is dropped.
+                if !matches!(error, UserError::Database(_) | UserError::Key(_)) {
+                    claim.release().await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Changes a user that has one of these versions, or any.
+    pub async fn change(
+        &self,
+        id: Uuid,
+        patch: &UserPatch,
+        versions: Option<&Vec<i64>>,
+    ) -> Result<user::Model, UserError> {
+        let db = self.database();
+        db.retrying(|| store::change(db, id, patch.clone(), versions.cloned())).await
+    }
+
+    /// Gives a user a role.
+    pub async fn set_role(&self, id: Uuid, role: Role) -> Result<Granted, UserError> {
+        let db = self.database();
+        db.retrying(|| store::set_role(db, id, role)).await
+    }
+
+    /// Deletes a user that has one of these versions, or any, and the stored answers that tell of it.
+    pub async fn delete(&self, id: Uuid, versions: Option<&Vec<i64>>) -> Result<(), UserError> {
+        let db = self.database();
+        let delete = || async {
+            let transaction = db.begin_write().await?;
+            store::delete(&transaction, id, versions.cloned()).await?;
+            idempotency::forget(&transaction, id).await?;
+            transaction.commit().await.map_err(UserError::from)
+        };
+        db.retrying(delete).await
     }
 
     /// Whether this is the password of the user that `row` was read for.
@@ -80,10 +169,33 @@ impl Users {
         Ok(verdict != Verdict::Wrong)
     }
 
-    /// Gives the user a new password and ends its sessions; `row` is what the old one was verified
-    /// against.
+    /// Gives the user a new password, ends its sessions and forgets the stored answers that tell of it,
+    /// since the hash of the old one is beside them; `row` is what that was verified against.
     pub async fn set_password(&self, row: &user::Model, new: NewPassword) -> Result<(), UserError> {
         let hash = self.0.hasher.hash(new.secret().clone()).await?;
-        store::set_password(self.database(), row, PasswordHash::new(hash)).await
+        let (db, hash) = (self.database(), PasswordHash::new(hash));
+        let change = || async {
+            let transaction = db.begin_write().await?;
+            store::set_password(&transaction, row, hash.clone()).await?;
+            idempotency::forget(&transaction, row.id).await?;
+            transaction.commit().await.map_err(UserError::from)
+        };
+        db.retrying(change).await
+    }
+
+    async fn hashed(&self, new: NewUser, role: Role) -> Result<user::Model, UserError> {
+        let hash = self.0.hasher.hash(new.password.secret().clone()).await?;
+        Ok(store::new_row(new, role, PasswordHash::new(hash)))
+    }
+
+    /// The other fields are the same; so the same password makes it the same request.
+    async fn again(&self, stored: Stored, password: &NewPassword) -> Result<Once, UserError> {
+        let hash = stored.secret.as_ref().map(PasswordHash::expose);
+        match self.0.hasher.verify(password.secret().clone(), hash).await? {
+            Verdict::Wrong => Err(KeyError::Reused.into()),
+            Verdict::Right | Verdict::RightButOutdated => {
+                Ok(Once { answer: stored.answer, created: None })
+            }
+        }
     }
 }

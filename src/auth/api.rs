@@ -133,7 +133,8 @@ impl AuthContext {
     async fn rehash(&self, row: &user::Model, password: Secret) {
         let renewed = async {
             let hash = PasswordHash::new(self.0.hasher.hash(password).await?);
-            store::set_hash(&self.0.database, row, hash).await
+            let db = &self.0.database;
+            db.retrying(|| store::set_hash(db, row, hash.clone())).await
         };
         if let Err(error) = renewed.await {
             let error: &dyn std::error::Error = &error;

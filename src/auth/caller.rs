@@ -1,9 +1,10 @@
 //! The caller of a request: read from its bearer token, looked up, and asked what it may do.
 
 use belvedere_entity::user;
+use chassis::database::{Database, Reader};
 use chassis::problem::{Problem, ProblemType};
 use chassis::telemetry::RequestScope;
-use poem::http::{HeaderValue, header};
+use poem::http::{HeaderValue, Method, header};
 use poem::{Request, RequestBody, Result};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
@@ -22,6 +23,7 @@ const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static("Bearer error=\"
 pub struct Caller {
     context: AuthContext,
     identity: Identity,
+    reads_primary: bool,
 }
 
 /// Whoever may create users: an administrator or, where registration is open, anyone.
@@ -44,6 +46,13 @@ impl Caller {
             Identity::User(row) => Some(row),
             Identity::Operator => None,
         }
+    }
+
+    /// Where the caller reads others: a replica, unless that could show the state from before a write of
+    /// theirs, or an `If-Match` depends on it.
+    pub fn reader<'a>(&self, database: &'a Database) -> Reader<'a> {
+        let reader = database.reader();
+        if self.reads_primary { reader.of_primary() } else { reader }
     }
 
     /// The user's id.
@@ -98,7 +107,19 @@ impl Caller {
             AuthMode::Off => Identity::Operator,
             AuthMode::Local => Identity::User(Box::new(bearer(&context, request).await?)),
         };
-        Ok(Self { context, identity })
+        let id = match &identity {
+            Identity::User(row) => row.id,
+            Identity::Operator => Uuid::nil(),
+        };
+        let recent = &context.0.recent_writers;
+        // HEAD has become GET before.
+        let writes = request.method() != Method::GET;
+        if writes && context.0.database.has_replica() {
+            recent.note(id);
+        }
+        let conditional = request.headers().contains_key(header::IF_MATCH);
+        let reads_primary = writes || conditional || recent.has(id);
+        Ok(Self { context, identity, reads_primary })
     }
 }
 
@@ -107,6 +128,11 @@ impl Registrar {
     pub fn record_created(&self, target: Uuid) {
         let actor = self.caller.as_ref().and_then(Caller::id);
         self.context.events().record(Event::UserCreated, actor, Some(target));
+    }
+
+    /// The id of the administrator; nobody's where anyone may create users.
+    pub fn id(&self) -> Option<String> {
+        self.caller.as_ref().and_then(Caller::id).map(|id| id.to_string())
     }
 
     async fn of(request: &Request) -> Result<Self, Problem> {
@@ -208,12 +234,13 @@ fn context(request: &Request) -> Result<AuthContext, Problem> {
     context.ok_or_else(|| Problem::internal("the application did not add its AuthContext"))
 }
 
-/// The user whose token the request carries. The row is read each time, so that what has changed
-/// since the token was issued counts.
+/// The user whose token the request carries. The row is read each time, and from the primary, so that
+/// what has changed since the token was issued counts: who may do what must not lag.
 async fn bearer(context: &AuthContext, request: &Request) -> Result<user::Model, Problem> {
     let access = context.tokens().verify(token(request)?).map_err(|_| invalid())?;
     let row = store::find(&context.0.database, access.user_id).await?;
-    let row = row.filter(|row| row.token_version == access.token_version).ok_or_else(|| {
+    let holds = |row: &user::Model| row.token_version == access.token_version;
+    let row = row.filter(holds).ok_or_else(|| {
         context.events().record(Event::TokenReuse, None, Some(access.user_id));
         invalid()
     })?;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use belvedere_migration as migration;
+use belvedere_migration::{self as migration, MigrationState};
 use chassis::database::Database;
 use chassis::settings::Environ;
 use chassis::telemetry::Telemetry;
@@ -23,7 +23,7 @@ pub(super) enum Migrate {
         #[arg(default_value_t = 1)]
         steps: usize,
     },
-    /// Lists migrations and whether the database has them.
+    /// Lists migrations and whether the database has them; unknown ones are a newer version's.
     Status,
 }
 
@@ -59,7 +59,11 @@ impl Migrate {
 async fn list(database: &Database) -> Result<String, migration::MigrationError> {
     let migrations = migration::status(database.connection()).await?;
     let line = |migration: &migration::MigrationStatus| {
-        let state = if migration.applied { "applied" } else { "pending" };
+        let state = match migration.state {
+            MigrationState::Applied => "applied",
+            MigrationState::Pending => "pending",
+            MigrationState::Unknown => "unknown",
+        };
         format!("{state}  {}", migration.name)
     };
     Ok(migrations.iter().map(line).collect::<Vec<_>>().join("\n"))

@@ -16,6 +16,7 @@ use serde_json::json;
 use super::print;
 use crate::auth::{Event, Events};
 use crate::failure::Failure;
+use crate::idempotency::Idempotency;
 use crate::service;
 use crate::settings::Settings;
 use crate::users::model::{Email, NewUser, Role};
@@ -90,7 +91,8 @@ impl Users {
                 let limits = &settings.password;
                 let new = check(members, |fields| NewUser::from_fields(fields, limits))?;
                 let hasher = PasswordHasher::new(limits, metrics).map_err(Failure::running)?;
-                let users = Directory::new(database.clone(), hasher, limits.clone(), None);
+                let keys = Idempotency::new(database.clone(), settings.server.request_timeout);
+                let users = Directory::new(database.clone(), hasher, limits.clone(), keys, None);
                 let row = users.create(new, role.into()).await.map_err(Failure::running)?;
                 events.record(Event::UserCreated, None, Some(row.id));
                 Ok(row.id.to_string())
@@ -101,7 +103,8 @@ impl Users {
                 let row = store::find_by_email(database, &email).await.map_err(Failure::running)?;
                 let row = row
                     .ok_or_else(|| Failure::Running("there is no user with this address".into()))?;
-                let granted = store::set_role(database, row.id, role.into()).await;
+                let set = || store::set_role(database, row.id, role.into());
+                let granted = database.retrying(set).await;
                 if granted.map_err(Failure::running)?.changed {
                     events.record(Event::RoleChange, None, Some(row.id));
                 }

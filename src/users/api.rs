@@ -1,11 +1,15 @@
 //! The requests about users: who may send them, and what they are answered.
 
-use chassis::http::conditional::{ETag, IfMatch, IfNoneMatch};
+use belvedere_entity::user;
+use chassis::http::conditional::{IfMatch, IfNoneMatch};
+use chassis::http::idempotency::IdempotencyKey;
 use chassis::http::input::{Body, Draft, MergePatch};
 use chassis::problem::{Fails, Problem};
+use poem::http::StatusCode;
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
+use poem_openapi::types::ToJSON;
 use poem_openapi::{OpenApi, Tags};
 use uuid::Uuid;
 
@@ -19,8 +23,9 @@ use super::model::{
     UserPage, UserPatch,
 };
 use super::page::{Cursor, Limit, PageQuery, Unchecked};
-use super::{UserError, Users, store};
+use super::{Once, UserError, Users, store};
 use crate::auth::{Caller, Event, Registrar};
+use crate::idempotency::Answer;
 
 mod responses;
 
@@ -38,21 +43,32 @@ impl UsersApi {
     /// Create a user
     ///
     /// Anyone may, unless the operator reserved it to administrators. The new user has the role
-    /// `user` and can log in at once.
+    /// `user` and can log in at once. With an `Idempotency-Key` the request can be repeated until there is
+    /// an answer: the user is created once, and for 24 hours every repetition gets the first answer.
     #[oai(path = "/users", method = "post", operation_id = "create_user")]
     async fn create(
         &self,
         registrar: Registrar,
         users: Data<&Users>,
+        /// The caller's name for this request, used for no other: best a random UUID. It holds for this
+        /// caller and this operation.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
         body: Draft<NewUser>,
     ) -> Result<Created, Fails<CreateFails>> {
         let limits = users.password_limits();
         let new = body.check(READ_ONLY, |fields| NewUser::from_fields(fields, limits))?;
-        let row = users.create(new, Role::User).await?;
-        registrar.record_created(row.id);
-        let location = users.link(&format!("/users/{}", row.id));
-        let tag = ETag(row.version);
-        Ok(Created::User(Json(row.into()), tag, location))
+        let answer = |row: &user::Model| created(&users, row);
+        let once = if let Some(key) = key.of_caller(registrar.id().as_deref()) {
+            users.create_once(new, &key, answer).await?
+        } else {
+            let row = users.create(new, Role::User).await?;
+            Once { answer: answer(&row), created: Some(row.id) }
+        };
+        if let Some(id) = once.created {
+            registrar.record_created(id);
+        }
+        Ok(once.into())
     }
 
     /// List users
@@ -74,7 +90,7 @@ impl UsersApi {
     ) -> Result<Listed, Fails<ListFails>> {
         caller.require_admin()?;
         let query = PageQuery::check(limit.0, after.0, email.0, q.0)?;
-        let page = store::page(users.database(), &query).await?;
+        let page = store::page(&caller.reader(users.database()), &query).await?;
         let next = page.next.map(|next| users.link(&query.continued(next)));
         let body = UserPage {
             items: page.rows.into_iter().map(User::from).collect(),
@@ -87,16 +103,16 @@ impl UsersApi {
     ///
     /// The user whose token the request carries.
     #[oai(path = "/users/me", method = "get", operation_id = "read_current_user")]
-    #[expect(clippy::unused_async, reason = "poem-openapi wants every handler to be async")]
     async fn me(
         &self,
         caller: Caller,
+        users: Data<&Users>,
         /// Entity tags of versions that the caller has already.
         #[oai(name = "If-None-Match")]
         known: IfNoneMatch,
     ) -> Result<Read, Fails<ReadFails>> {
-        let row = caller.row().ok_or(UserError::NotFound)?;
-        Ok(Read::unless_known(row.clone(), &known))
+        let id = caller.id().ok_or(UserError::NotFound)?;
+        read(&caller, &users, id, &known).await
     }
 
     /// Read a user
@@ -114,11 +130,7 @@ impl UsersApi {
         known: IfNoneMatch,
     ) -> Result<Read, Fails<ReadFails>> {
         caller.require_self_or_admin(user_id.0)?;
-        let row = match caller.row().filter(|row| row.id == user_id.0) {
-            Some(row) => Some(row.clone()),
-            None => store::find(users.database(), user_id.0).await?,
-        };
-        Ok(Read::unless_known(row.ok_or(UserError::NotFound)?, &known))
+        read(&caller, &users, user_id.0, &known).await
     }
 
     /// Replace a user
@@ -175,7 +187,7 @@ impl UsersApi {
         expected: IfMatch,
     ) -> Result<Done, Fails<DeleteFails>> {
         caller.require_self_or_admin(user_id.0)?;
-        store::delete(users.database(), user_id.0, expected.versions()).await?;
+        users.delete(user_id.0, expected.versions().as_ref()).await?;
         caller.record(Event::UserDeleted, Some(user_id.0));
         Ok(Done::Empty)
     }
@@ -221,11 +233,49 @@ impl UsersApi {
         body: Body<RoleChange>,
     ) -> Result<Changed, Fails<GrantFails>> {
         caller.require_admin()?;
-        let granted = store::set_role(users.database(), user_id.0, body.0.role).await?;
+        let granted = users.set_role(user_id.0, body.0.role).await?;
         if granted.changed {
             caller.record(Event::RoleChange, Some(user_id.0));
         }
         Ok(granted.row.into())
+    }
+}
+
+/// Where a replica answers, it is not believed when it must be behind: a user whom it does not know, a
+/// version older than the caller's own row, or none of those that the caller has from a write or from a
+/// read of what was new then.
+async fn read(
+    caller: &Caller,
+    users: &Users,
+    id: Uuid,
+    known: &IfNoneMatch,
+) -> Result<Read, Fails<ReadFails>> {
+    let database = users.database();
+    let own = caller.row().filter(|row| row.id == id);
+    let reader = caller.reader(database);
+    let row = match own {
+        Some(own) if !reader.asks_replica() => Some(own.clone()),
+        _ => store::find(&reader, id).await?,
+    };
+    let acceptable = |row: &user::Model| {
+        let is_old = own.is_some_and(|own| row.version < own.version);
+        !is_old && (!known.is_given() || known.has(row.version))
+    };
+    let row = match (row, own) {
+        (Some(row), _) if !reader.may_lag() || acceptable(&row) => Some(row),
+        (_, Some(own)) => Some(own.clone()),
+        (None, None) if !reader.may_lag() => None,
+        (_, None) => store::find(database, id).await?,
+    };
+    Ok(Read::unless_known(row.ok_or(UserError::NotFound)?, known))
+}
+
+fn created(users: &Users, row: &user::Model) -> Answer {
+    Answer {
+        status: StatusCode::CREATED.as_u16(),
+        location: Some(users.link(&format!("/users/{}", row.id))),
+        version: Some(row.version),
+        body: Some(User::from(row.clone()).to_json_string().into()),
     }
 }
 
@@ -238,7 +288,7 @@ async fn change(
 ) -> Result<Changed, Problem> {
     caller.require_self_or_admin(id)?;
     let changes = !patch.is_empty();
-    let row = store::change(users.database(), id, patch, expected.versions()).await?;
+    let row = users.change(id, &patch, expected.versions().as_ref()).await?;
     if changes {
         caller.record(Event::UserUpdated, Some(id));
     }

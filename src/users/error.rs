@@ -1,14 +1,21 @@
 //! What can go wrong with users, and what the caller is told about it.
 
-use chassis::database::QueryError;
+use chassis::database::{Conflict, QueryError};
 use chassis::password::HashError;
 use chassis::problem::{FieldError, Problem, ProblemType};
 use poem::http::StatusCode;
 use sea_orm::DbErr;
 
+use crate::idempotency::KeyError;
+
 /// How long a caller should wait for the database, in seconds: about as long as a request waits for
 /// a connection before it gives up.
 const DATABASE_RETRY: u64 = 2;
+/// How long a caller should wait who lost against others again and again, in seconds: much longer than
+/// their transactions take.
+const CONFLICT_RETRY: u64 = 1;
+/// How long a caller should wait for its own request in flight, in seconds.
+const IN_FLIGHT_RETRY: u64 = 1;
 /// How long a caller should wait for a turn at hashing, in seconds: a queue is gone sooner.
 const HASH_RETRY: u64 = 1;
 
@@ -38,6 +45,9 @@ pub enum UserError {
     /// The proof for a new password is wrong.
     #[error("the current password is wrong")]
     WrongPassword,
+    /// The request has an `Idempotency-Key` with which it is not to be worked on.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// A statement failed.
     #[error("the users could not be reached")]
     Database(#[source] QueryError),
@@ -49,6 +59,20 @@ pub enum UserError {
 impl From<DbErr> for UserError {
     fn from(error: DbErr) -> Self {
         Self::Database(error.into())
+    }
+}
+
+impl Conflict for UserError {
+    fn conflict(&self) -> Option<String> {
+        match self {
+            Self::Database(error) => error.conflict(),
+            Self::Key(error) => error.conflict(),
+            Self::NotFound
+            | Self::AddressTaken
+            | Self::Changed
+            | Self::WrongPassword
+            | Self::Hash(_) => None,
+        }
     }
 }
 
@@ -66,13 +90,26 @@ impl From<UserError> for Problem {
             UserError::WrongPassword => {
                 Self::invalid_fields(vec![FieldError::new("current_password", WRONG_PASSWORD)])
             }
-            UserError::Database(ref cause) if cause.is_unavailable() => {
+            UserError::Key(KeyError::InFlight) => {
+                Self::new(&ProblemType::REQUEST_IN_FLIGHT).retry_after(IN_FLIGHT_RETRY)
+            }
+            UserError::Key(KeyError::Reused) => Self::new(&ProblemType::IDEMPOTENCY_KEY_REUSED),
+            UserError::Database(ref cause) | UserError::Key(KeyError::Database(ref cause))
+                if cause.conflict().is_some() =>
+            {
+                Self::unavailable(CONFLICT_RETRY).error_type("database_conflict").cause(error)
+            }
+            UserError::Database(ref cause) | UserError::Key(KeyError::Database(ref cause))
+                if cause.is_unavailable() =>
+            {
                 Self::unavailable(DATABASE_RETRY).error_type("database_unavailable").cause(error)
             }
             UserError::Hash(HashError::Overloaded) => {
                 Self::unavailable(HASH_RETRY).error_type("password_hash_overloaded").cause(error)
             }
-            UserError::Database(_) | UserError::Hash(_) => Self::internal(error),
+            UserError::Database(_) | UserError::Key(_) | UserError::Hash(_) => {
+                Self::internal(error)
+            }
         }
     }
 }

@@ -4,31 +4,27 @@
 //! taken shows in the constraint's name, never by looking first.
 
 use belvedere_entity::user::{self, Column, Entity, PasswordHash};
-use chassis::database::violated_constraint;
+use chassis::database::{Database, violated_constraint};
 use chassis::privacy::Pii;
 use chrono::{DateTime, SubsecRound, Utc};
 use poem_openapi::types::MaybeUndefined;
 use sea_orm::ActiveValue::{self, Set};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, UpdateMany,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
+    TransactionSession, UpdateMany,
 };
 use uuid::Uuid;
 
-use super::model::{Address, Email, NewUser, PhoneNumber, Prefix, Role, UserPatch};
-use super::{Cursor, PageQuery, UserError};
+use super::UserError;
+use super::model::{Address, Email, NewUser, PhoneNumber, Role, UserPatch};
+
+mod listing;
+
+pub use listing::{Page, page};
 
 /// The name that the migration gave to the constraint.
 const EMAIL_UNIQUE: &str = "users_email_key_unique";
-
-/// Rows of one page, oldest first.
-pub struct Page {
-    /// At most as many as were asked for.
-    pub rows: Vec<user::Model>,
-    /// Where the next page begins, if there is one.
-    pub next: Option<Cursor>,
-}
 
 /// A user that has the role it was to have.
 pub struct Granted {
@@ -38,15 +34,10 @@ pub struct Granted {
     pub changed: bool,
 }
 
-/// Adds a user.
-pub async fn create(
-    db: &impl ConnectionTrait,
-    new: NewUser,
-    role: Role,
-    password_hash: PasswordHash,
-) -> Result<user::Model, UserError> {
+/// A user that is to be added.
+pub fn new_row(new: NewUser, role: Role, password_hash: PasswordHash) -> user::Model {
     let now = now();
-    let row = user::Model {
+    user::Model {
         id: Uuid::now_v7(),
         name_key: key(new.name.expose()).into(),
         name: new.name.into_pii(),
@@ -60,10 +51,14 @@ pub async fn create(
         token_version: 1,
         created_at: now,
         updated_at: now,
-    };
+    }
+}
+
+/// Adds a user.
+pub async fn create(db: &impl ConnectionTrait, row: &user::Model) -> Result<(), UserError> {
     let insert = Entity::insert(row.clone().into_active_model());
     insert.exec_without_returning(db).await.map_err(refused)?;
-    Ok(row)
+    Ok(())
 }
 
 /// The user with this id.
@@ -80,32 +75,10 @@ pub async fn find_by_email(
     Ok(found.one(db).await?)
 }
 
-/// One page of the users that `query` asks for.
-pub async fn page(db: &impl ConnectionTrait, query: &PageQuery) -> Result<Page, UserError> {
-    let mut wanted = Condition::all();
-    if let Some(Cursor(id)) = query.after {
-        wanted = wanted.add(Column::Id.gt(id));
-    }
-    if let Some(email) = &query.email {
-        wanted = wanted.add(Column::EmailKey.eq(key(email.expose())));
-    }
-    if let Some(prefix) = &query.q {
-        let either = Condition::any().add(begins(Column::NameKey, prefix));
-        wanted = wanted.add(either.add(begins(Column::EmailKey, prefix)));
-    }
-    // One more than asked for tells whether there is a next page.
-    let select = Entity::find().filter(wanted).limit(query.limit + 1);
-    let mut rows = select.order_by_asc(Column::Id).all(db).await?;
-    let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let last = rows.last().map(|row| Cursor(row.id));
-    Ok(Page { rows, next: last.filter(|_| more) })
-}
-
-/// Changes a user that has one of these versions, or any, and returns it as it is then.
+/// Changes a user that has one of these versions, or any, and returns it as it is then. In one
+/// transaction: where the user could not be read, nothing has changed.
 pub async fn change(
-    db: &impl ConnectionTrait,
+    db: &Database,
     id: Uuid,
     patch: UserPatch,
     versions: Option<Vec<i64>>,
@@ -114,11 +87,14 @@ pub async fn change(
         return unchanged(db, id, versions).await;
     }
     let update = at_version(touch(id), versions).set(columns(patch));
-    let result = update.exec(db).await.map_err(refused)?;
+    let transaction = db.begin_write().await?;
+    let result = update.exec(&transaction).await.map_err(refused)?;
     if result.rows_affected == 0 {
-        return Err(missed(db, id).await);
+        return Err(missed(&transaction, id).await);
     }
-    find(db, id).await?.ok_or(UserError::NotFound)
+    let row = find(&transaction, id).await?.ok_or(UserError::NotFound)?;
+    transaction.commit().await?;
+    Ok(row)
 }
 
 /// Sets the hash of a new password and ends every session; `row` is what the old password was
@@ -153,17 +129,16 @@ pub async fn set_hash(
     Ok(())
 }
 
-/// Gives a user a role and, if that is another than before, ends its sessions.
-pub async fn set_role(
-    db: &impl ConnectionTrait,
-    id: Uuid,
-    role: Role,
-) -> Result<Granted, UserError> {
+/// Gives a user a role and, if that is another than before, ends its sessions. In one transaction, as
+/// [`change`].
+pub async fn set_role(db: &Database, id: Uuid, role: Role) -> Result<Granted, UserError> {
     let role = user::Role::from(role);
     let columns = user::ActiveModel { role: Set(role), ..Default::default() };
     let update = end_sessions(touch(id)).set(columns).filter(Column::Role.ne(role));
-    let changed = update.exec(db).await?.rows_affected > 0;
-    let row = find(db, id).await?.ok_or(UserError::NotFound)?;
+    let transaction = db.begin_write().await?;
+    let changed = update.exec(&transaction).await?.rows_affected > 0;
+    let row = find(&transaction, id).await?.ok_or(UserError::NotFound)?;
+    transaction.commit().await?;
     Ok(Granted { row, changed })
 }
 
@@ -255,30 +230,6 @@ fn refused(error: DbErr) -> UserError {
     }
 }
 
-/// As a range, which an index serves and in which no character has a meaning of its own.
-fn begins(column: Column, prefix: &Prefix) -> Condition {
-    let first = key(prefix.expose());
-    let beyond = beyond(&first);
-    let mut range = Condition::all().add(column.gte(first));
-    if let Some(beyond) = beyond {
-        range = range.add(column.lt(beyond));
-    }
-    range
-}
-
-/// The first text in code point order that is past all texts with this prefix, if there is one.
-fn beyond(prefix: &str) -> Option<String> {
-    let mut chars: Vec<char> = prefix.chars().collect();
-    while let Some(last) = chars.pop() {
-        // A range of `char` steps over the surrogates.
-        if let Some(next) = (last..=char::MAX).nth(1) {
-            chars.push(next);
-            return Some(chars.into_iter().collect());
-        }
-    }
-    None
-}
-
 /// The form in which upper and lower case are alike. Each character is taken by itself, so that the
 /// key of a prefix begins the key of the text; `str::to_lowercase` writes a sigma by what follows it.
 fn key(text: &str) -> String {
@@ -294,14 +245,6 @@ fn now() -> DateTime<Utc> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_range_ends_behind_all_texts_with_the_prefix() {
-        assert_eq!(beyond("ad").as_deref(), Some("ae"));
-        assert_eq!(beyond("a\u{d7ff}").as_deref(), Some("a\u{e000}"));
-        assert_eq!(beyond("a\u{10ffff}").as_deref(), Some("b"));
-        assert_eq!(beyond("\u{10ffff}"), None);
-    }
 
     #[test]
     fn keys_make_upper_and_lower_case_alike() {

@@ -1,10 +1,19 @@
 //! What requests about users are answered, and how the document tells it.
 
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
 use belvedere_entity::user;
 use chassis::http::conditional::{ETag, IfNoneMatch};
+use chassis::privacy::Pii;
+use chassis::telemetry::RequestScope;
 use poem_openapi::ApiResponse;
 use poem_openapi::payload::Json;
+use poem_openapi::registry::{MetaSchemaRef, Registry};
+use poem_openapi::types::{ToJSON, Type};
+use serde_json::Value;
 
+use crate::users::Once;
 use crate::users::model::{User, UserPage};
 
 #[derive(ApiResponse)]
@@ -12,14 +21,23 @@ pub(super) enum Created {
     /// The user, as it was created.
     #[oai(status = 201)]
     User(
-        Json<User>,
+        Json<Stored<User>>,
         /// The version of the user.
         #[oai(header = "ETag")]
         ETag,
         /// Where the user is found from now on.
         #[oai(header = "Location")]
         String,
+        /// `true` where this was answered before, to a request with the same `Idempotency-Key`.
+        #[oai(header = "Idempotency-Replayed")]
+        Option<bool>,
     ),
+}
+
+/// An answer's body in the form in which it is stored, so that it is the same each time.
+pub(super) struct Stored<T> {
+    text: Pii<String>,
+    object: PhantomData<fn() -> T>,
 }
 
 #[derive(ApiResponse)]
@@ -95,6 +113,59 @@ impl Read {
             return Self::NotModified(tag);
         }
         Self::User(Json(row.into()), tag)
+    }
+}
+
+impl From<Once> for Created {
+    fn from(Once { answer, created }: Once) -> Self {
+        let replayed = created.is_none();
+        if replayed {
+            RequestScope::with_current(|scope| {
+                if let Some(scope) = scope {
+                    scope.set_replayed();
+                }
+            });
+        }
+        let body = Stored { text: answer.body.unwrap_or_default(), object: PhantomData };
+        let tag = ETag(answer.version.unwrap_or_default());
+        Self::User(Json(body), tag, answer.location.unwrap_or_default(), replayed.then_some(true))
+    }
+}
+
+/// Described as the object that it is the text of.
+impl<T: Type> Type for Stored<T> {
+    const IS_REQUIRED: bool = T::IS_REQUIRED;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        T::name()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        T::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl<T: Type> ToJSON for Stored<T> {
+    fn to_json(&self) -> Option<Value> {
+        serde_json::from_str(self.text.expose()).ok()
+    }
+
+    fn to_json_string(&self) -> String {
+        self.text.expose().clone()
     }
 }
 

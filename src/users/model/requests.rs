@@ -103,6 +103,18 @@ impl NewUser {
     }
 }
 
+impl NewUser {
+    /// All but the password, in an order that stays.
+    pub fn open_fields(&self) -> [Option<&str>; 4] {
+        [
+            Some(self.name.expose()),
+            Some(self.email.expose()),
+            self.phone_number.as_ref().map(PhoneNumber::expose),
+            self.address.as_ref().map(Address::expose),
+        ]
+    }
+}
+
 impl PasswordChange {
     /// Takes the fields as far as they are acceptable; the new password is held against the operator's
     /// limits. The proof is to be verified also where the new password is refused: callers hear of both.

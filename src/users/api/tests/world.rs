@@ -1,5 +1,7 @@
 //! A directory in memory, and requests to it.
 
+use std::time::Duration;
+
 use belvedere_entity::user::PasswordHash;
 use belvedere_migration as migration;
 use chassis::database::{Database, DatabaseSettings};
@@ -17,6 +19,7 @@ use uuid::Uuid;
 
 use crate::auth::api::AuthApi;
 use crate::auth::{AuthContext, AuthSettings};
+use crate::idempotency::Idempotency;
 use crate::users::api::UsersApi;
 use crate::users::model::{Email, Name, NewPassword, NewUser, Role};
 use crate::users::{Users, store};
@@ -62,7 +65,8 @@ impl World {
             PasswordSettings { memory_kib: 8, iterations: 1, ..PasswordSettings::default() };
         let hasher = PasswordHasher::new(&limits, &metrics).unwrap();
         let context = AuthContext::new(settings, database.clone(), hasher.clone(), &metrics);
-        let users = Users::new(database, hasher, limits, Some("https://example.org/"));
+        let keys = Idempotency::new(database.clone(), Duration::ZERO);
+        let users = Users::new(database, hasher, limits, keys, Some("https://example.org/"));
         let service = OpenApiService::new((UsersApi, AuthApi), "test", "1");
         let endpoint = service.data(users.clone()).data(context.unwrap());
         Self { users, metrics, endpoint: endpoint.map_to_response().boxed() }
