@@ -114,7 +114,18 @@ fn with_secrets(text: &str, directory: &Path) -> String {
         // Every other secret may be any text.
         fs::write(directory.join(file), signing_key()).unwrap();
     }
+    for file in ["database_ca.pem", "database_client.pem"] {
+        fs::write(directory.join(file), certificate()).unwrap();
+    }
+    fs::write(directory.join("database_client_key.pem"), signing_key()).unwrap();
+    fs::write(directory.join("database_read_url"), "postgres://db-2.example.com/users").unwrap();
     text.replace(SECRETS, directory.to_str().unwrap())
+}
+
+fn certificate() -> String {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names = vec!["db.example.com".to_owned()];
+    rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap().pem()
 }
 
 fn secrets() -> usize {

@@ -7,10 +7,13 @@
 )]
 
 mod auth;
+mod bad_days;
 mod boot;
 mod commands;
 mod config;
 mod contract;
+mod replica;
+mod rotation;
 mod story;
 mod support;
 mod tidy;

@@ -91,5 +91,5 @@ async fn a_role_is_set_for_users_that_exist_and_to_roles_that_exist() {
 async fn a_schema_behind_is_told_where_it_is_not_brought_up() {
     let binary = Binary::with_database().await.in_production();
     let end = create(&binary, "ada@example.org", "admin", PASSWORD).await.expect(1);
-    end.complains_of(&["1 migration is pending", "belvedere migrate up"]);
+    end.complains_of(&["migrations are pending", "belvedere migrate up"]);
 }

@@ -7,7 +7,7 @@ use super::exposition::Exposition;
 use crate::support::{App, eventually};
 
 /// Name, type and labels, as the contract's table has them.
-const FAMILIES: [(&str, &str, &[&str]); 38] = [
+const FAMILIES: [(&str, &str, &[&str]); 40] = [
     ("auth_events_total", "counter", &["event"]),
     ("build_info", "gauge", &["revision", "rustc_version", "version"]),
     (
@@ -23,6 +23,7 @@ const FAMILIES: [(&str, &str, &[&str]); 38] = [
         "histogram",
         &["db_collection_name", "db_operation_name", "db_system_name", "error_type"],
     ),
+    ("db_client_retries_total", "counter", &["outcome"]),
     ("db_client_slow_queries_total", "counter", &[]),
     ("http_server_active_requests", "gauge", &["http_request_method", "url_scheme"]),
     ("http_server_connections", "gauge", &[]),
@@ -52,6 +53,7 @@ const FAMILIES: [(&str, &str, &[&str]); 38] = [
     ("rate_limit_decisions_total", "counter", &["decision", "policy"]),
     ("rate_limit_tracked_keys", "gauge", &["policy"]),
     ("readiness", "gauge", &["check"]),
+    ("db_replica_in_use", "gauge", &[]),
     ("schema_migrations_pending", "gauge", &[]),
     ("startup_duration_seconds", "gauge", &[]),
     (

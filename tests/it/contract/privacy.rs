@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use belvedere::service::Service;
+use chassis::http::quota::Rate;
 use chassis::problem::chain;
 use chassis::settings::Secret;
 use chassis::testing::{TestDatabase, Witness};
@@ -11,13 +12,13 @@ use serde_json::Value;
 
 use super::exposition::Exposition;
 use super::tour::{
-    ADDRESS, BODY, HASH, HEADER, NAME, NEW_PASSWORD, PHONE, QUERY, TOKEN, WRONG_PASSWORD,
+    ADDRESS, BODY, HASH, HEADER, KEY, NAME, NEW_PASSWORD, PHONE, QUERY, TOKEN, WRONG_PASSWORD,
     small_bodies, tour,
 };
 use crate::support::{App, PASSWORD, settings};
 
 /// What the tour plants, and how our own tokens and hashes begin.
-const PLANTED: [&str; 16] = [
+const PLANTED: [&str; 17] = [
     PASSWORD,
     NEW_PASSWORD,
     WRONG_PASSWORD,
@@ -30,6 +31,7 @@ const PLANTED: [&str; 16] = [
     BODY,
     HASH,
     HEADER,
+    KEY,
     QUERY,
     TOKEN,
     "eyJ",
@@ -42,6 +44,8 @@ async fn no_secret_and_no_personal_data_is_told_on_a_tour_of_everything() {
         small_bodies(settings);
         settings.log.level = "trace".to_owned();
         settings.rate_limit.enabled = true;
+        // Enough for the tour, which calls from one address.
+        settings.rate_limit.auth = Rate::per_minute(10_000);
         // Warns of every statement, with its text.
         settings.database.slow_query = Duration::ZERO;
     })

@@ -21,6 +21,7 @@ pub(super) const BODY: &str = "canary-body";
 pub(super) const HASH: &str = "canary-hash";
 pub(super) const HEADER: &str = "canary-header";
 pub(super) const QUERY: &str = "canary-query";
+pub(super) const KEY: &str = "canary-key";
 pub(super) const TOKEN: &str = "canary-token";
 
 /// One call as its request line tells it, and what it was answered.
@@ -102,6 +103,13 @@ impl Tour<'_> {
         let body = new_user("canary@example.org");
         self.go(201, client.post("/users").json(&body)).await;
         self.go(409, client.post("/users").json(&body)).await;
+        let keyed = |email: &str, key: &str| {
+            client.post("/users").json(&new_user(email)).header("idempotency-key", key)
+        };
+        self.go(201, keyed("canary-key@example.org", KEY)).await;
+        self.go(201, keyed("canary-key@example.org", KEY)).await;
+        self.go(422, keyed("canary-other@example.org", KEY)).await;
+        self.go(400, keyed("canary-key@example.org", "canary key")).await;
         let text = |body: &'static str| client.post("/users").body("application/json", body);
         self.go(400, text("{\"password\": canary-body")).await;
         let plain = client.post("/users").body("text/plain", BODY);

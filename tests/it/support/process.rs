@@ -14,7 +14,8 @@ use std::time::Duration;
 use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use chassis::testing::TestDatabase;
+use chassis::database::Database;
+use chassis::testing::{TestDatabase, Witness};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -87,9 +88,29 @@ impl Binary {
         self.directory.path().join(name)
     }
 
+    /// A way past it, to the database of [`Binary::with_database`].
+    pub(crate) async fn connect(&self) -> Database {
+        let settings = self.database.as_ref().unwrap().settings();
+        Database::connect(&settings, Witness::new("test", "off").telemetry()).await.unwrap()
+    }
+
     /// Starts the service.
     pub(crate) fn serve(&self) -> Process {
         self.start(&["serve"], "")
+    }
+
+    /// Starts the service as whoever ignores this signal, named without `SIG`: it will do so as well.
+    pub(crate) fn serve_ignoring(&self, signal: &str) -> Process {
+        let service = self.command(&["serve"]);
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &format!("trap '' {signal}; exec \"$0\" serve")])
+            .arg(service.get_program())
+            .current_dir(self.directory.path())
+            .env_clear()
+            .envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Process::of(command.spawn().unwrap())
     }
 
     /// Runs a command to its end.
@@ -143,6 +164,11 @@ impl Process {
             text
         });
         Self { child, lines, seen: String::new(), passed: Vec::new(), stderr: Some(stderr) }
+    }
+
+    /// The number that the system gave it.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits for the ready line; gives the address that it names.

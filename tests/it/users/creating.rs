@@ -98,6 +98,21 @@ async fn of_many_who_want_one_address_at_once_one_gets_it() {
     assert_eq!(found.json()["items"].as_array().unwrap().len(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_who_want_one_address_at_once_on_two_replicas_one_gets_it() {
+    let app = App::start().await;
+    let other = App::on(Arc::clone(&app.database), |_| {}).await;
+    let mut registrations = JoinSet::new();
+    for number in 0..8 {
+        let replica = if number % 2 == 0 { &app } else { &other };
+        let call = replica.client.post("/users").json(&new_user("ada@example.org"));
+        registrations.spawn(async move { call.send().await.status.as_u16() });
+    }
+    let mut statuses = registrations.join_all().await;
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409, 409, 409, 409, 409, 409, 409]);
+}
+
 #[tokio::test]
 async fn registration_can_be_reserved_to_administrators() {
     let open = App::start().await;

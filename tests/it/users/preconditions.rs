@@ -1,5 +1,7 @@
 //! `If-Match` on what changes and deletes a user (RFC 9110, section 13.1.1).
 
+use std::sync::Arc;
+
 use chassis::testing::Call;
 use serde_json::json;
 
@@ -92,6 +94,46 @@ async fn of_two_who_change_one_version_at_once_one_does() {
         let found = ada.client.get(&ada.path()).send().await.expect(200);
         assert_eq!((found.json(), found.header("etag")), (done.json(), "\"2\""));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_who_change_one_version_at_once_one_does_on_any_replica() {
+    let app = App::start().await;
+    let other = App::on(Arc::clone(&app.database), |_| {}).await;
+    let ada = app.person().await;
+    let elsewhere = other.signed_in(&ada.email).await;
+    let changes = (0..16).map(|number| {
+        let client = if number % 2 == 0 { &ada.client } else { &elsewhere };
+        let patch = client.patch(&ada.path()).json(&json!({ "name": format!("Ada {number}") }));
+        tokio::spawn(patch.header("if-match", "\"1\"").send())
+    });
+    let mut done = Vec::new();
+    for change in changes.collect::<Vec<_>>() {
+        let answer = change.await.unwrap();
+        if answer.status == 200 {
+            done.push(answer);
+        } else {
+            answer.problem(412);
+        }
+    }
+    assert_eq!(done.len(), 1);
+    let found = ada.client.get(&ada.path()).send().await.expect(200);
+    assert_eq!((found.json(), found.header("etag")), (done[0].json(), "\"2\""));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_that_insist_on_nothing_all_count() {
+    let app = App::start().await;
+    let ada = app.person().await;
+    let changes = (0..16).map(|number| {
+        let patch = ada.client.patch(&ada.path()).json(&json!({ "name": format!("Ada {number}") }));
+        tokio::spawn(patch.send())
+    });
+    for change in changes.collect::<Vec<_>>() {
+        let _ = change.await.unwrap().expect(200);
+    }
+    let found = ada.client.get(&ada.path()).send().await.expect(200);
+    assert_eq!(found.header("etag"), "\"17\"");
 }
 
 /// Somebody whose version is `"2"`.

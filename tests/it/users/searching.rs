@@ -75,6 +75,17 @@ async fn a_prefix_is_found_where_its_last_letter_changes_its_form() {
     }
 }
 
+/// Spaces at an end are letters like others, whatever a database fills texts up with.
+#[tokio::test]
+async fn a_space_at_the_end_of_a_prefix_is_part_of_it() {
+    let app = App::start().await;
+    let admin = app.admin().await.client;
+    call_them(&app, &["Ann", "Ann Lee", "Anna"]).await;
+    for (q, expected) in [("ann", &[0, 1, 2][..]), ("ann ", &[1]), ("ann  ", &[])] {
+        assert_eq!(found(&admin, "q", q).await, emails(expected), "{q:?}");
+    }
+}
+
 #[tokio::test]
 async fn filters_narrow_each_other() {
     let app = App::start().await;

@@ -36,6 +36,11 @@ impl End {
         }
     }
 
+    /// The lines of stderr that are JSON: the log of a command.
+    pub(crate) fn stderr_lines(&self) -> Vec<Value> {
+        self.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
     /// The lines of stdout as JSON; fails when one is not.
     #[track_caller]
     pub(crate) fn lines(&self) -> Vec<Value> {
