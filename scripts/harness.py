@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -46,7 +47,7 @@ class Answer:
 class Process:
     """A program that runs beside the check, its output in a file; ended when the check ends."""
 
-    def __init__(self, name, command, directory, environment=None):
+    def __init__(self, name, command, directory, environment=None, **started_as):
         self.name = name
         self.output = pathlib.Path(directory) / f"{name}.log"
         with self.output.open("ab") as output:
@@ -57,6 +58,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                **started_as,
             )
 
     def __enter__(self):
@@ -226,6 +228,24 @@ def need(program, package):
     if path is None:
         raise Failed(f"{program} is not installed (Debian package {package})")
     return path
+
+
+def blocks(document, language, heading, with_subsections=False):
+    """The blocks of a language below a heading of a document, up to the next heading."""
+    text = (ROOT / document).read_text()
+    heads = list(re.finditer(r"^(#+) (.*)$", code_free(text), re.MULTILINE))
+    here = next((head for head in heads if head[2] == heading), None)
+    expect(here, f"{document} has no heading {heading!r}")
+    ends = [head for head in heads if head.start() > here.start()]
+    if with_subsections:
+        ends = [head for head in ends if len(head[1]) <= len(here[1])]
+    end = ends[0].start() if ends else len(text)
+    return re.findall(rf"^```{language}\n(.*?)^```$", text[here.end() : end], re.MULTILINE | re.DOTALL)
+
+
+def code_free(text):
+    """The same length, with nothing in blocks: a comment of a program looks like a heading."""
+    return re.sub(r"^```.*?^```$", lambda block: re.sub(r"[^\n]", " ", block[0]), text, flags=re.MULTILINE | re.DOTALL)
 
 
 def main(check):
