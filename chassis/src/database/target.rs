@@ -130,7 +130,9 @@ impl Target {
                     // The data lives as long as its one connection.
                     pool.lasting().max_connections(1).connect_lazy_with(options)
                 } else {
-                    pool.lasting().connect_lazy_with(options)
+                    // The probe has made the file. One that is made later stands where a file with
+                    // data was removed.
+                    pool.lasting().connect_lazy_with(options.create_if_missing(false))
                 })
             }
             Self::Postgres(options) => SqlxPostgresConnector::from_sqlx_postgres_pool(

@@ -51,15 +51,15 @@ pub(super) fn target(settings: &DatabaseSettings) -> Result<Target, Unusable> {
         return sqlite(settings);
     }
     tls_files(settings).check(settings.tls.unwrap_or(TlsMode::Prefer))?;
-    let known = ["postgres", "postgresql", "mysql", "mariadb"];
-    if settings.name.is_none() && scheme.is_some_and(|scheme| known.contains(&scheme)) {
-        let allowed = "the name of a database on the server".to_owned();
-        return Err(Unusable { key: "database.name", allowed });
-    }
     match scheme {
         Some("postgres" | "postgresql") => {
             let options = PgConnectOptions::new_without_pgpass();
             Ok(Target::Postgres(with_parts!(options, settings, ca: ssl_root_cert)))
+        }
+        // PostgreSQL takes the database of the user's name without one.
+        Some("mysql" | "mariadb") if settings.name.is_none() => {
+            let allowed = "the name of a database on the server".to_owned();
+            Err(Unusable { key: "database.name", allowed })
         }
         Some("mysql" | "mariadb") => {
             let options = MySqlConnectOptions::new();

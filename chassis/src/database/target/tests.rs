@@ -196,7 +196,7 @@ fn what_would_not_do_what_it_seems_to_is_refused() {
             "database.url",
             "not both (database.tls)",
         ),
-        (url("postgres://u@db"), "database.url", "names a database"),
+        (url("mysql://u@db"), "database.url", "names a database"),
         (url("mysql://u@db:3306/"), "database.url", "names a database"),
         (
             DatabaseSettings { name: None, ..server("mysql", "db") },

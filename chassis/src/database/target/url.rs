@@ -37,7 +37,6 @@ impl NamedUrl<'_> {
             "postgres" | "postgresql" => {
                 let options: PgConnectOptions = text.parse().map_err(broken)?;
                 self.check_tls(options.get_ssl_mode().into())?;
-                self.check_name(options.get_database())?;
                 let host = without_brackets(options.get_host());
                 Ok(Target::Postgres(options.host(&host)))
             }
@@ -52,7 +51,7 @@ impl NamedUrl<'_> {
         }
     }
 
-    /// Without one PostgreSQL takes the database of the user's name, and MySQL none.
+    /// Without one PostgreSQL takes the database of the user's name. MySQL takes none, and fails late.
     fn check_name(self, name: Option<&str>) -> Result<(), Unusable> {
         if name.is_none_or(str::is_empty) {
             return Err(self.unusable("a URL that names a database: scheme://host/name"));
