@@ -37,7 +37,7 @@ const POSTGRES_KEY: i64 = 0x6265_6c76_6564_6572;
 /// Names of locks are the whole server's, and have 64 characters at most.
 const MYSQL_TAKE: &str =
     "SELECT GET_LOCK(LEFT(CONCAT('belvedere.migrations.', SHA2(LOWER(DATABASE()), 256)), 64), 0)";
-/// SQLSTATE for a function that is missing (`CockroachDB`) or not supported (`YugabyteDB`).
+/// SQLSTATE for a function that is missing, or not supported (older `YugabyteDB`).
 const NO_ADVISORY_LOCKS: [&str; 2] = ["42883", "0A000"];
 /// SQLite's primary result code for a file that another connection writes to.
 const SQLITE_BUSY: u32 = 5;
