@@ -13,7 +13,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, LicenseObject, Object, OpenApi, OpenApiService, Tags};
 
 use crate::auth::AuthContext;
-use crate::auth::api::AuthApi;
+use crate::auth::api::{AuthApi, KeysApi, SessionsApi};
 use crate::idempotency::Idempotency;
 use crate::settings::Settings;
 use crate::users::api::UsersApi;
@@ -113,9 +113,12 @@ pub fn document() -> Result<Documents, DocumentError> {
     Documents::of(api)
 }
 
-fn api() -> OpenApiService<(RootApi, UsersApi, AuthApi), ()> {
+type Api = (RootApi, UsersApi, AuthApi, SessionsApi, KeysApi);
+
+fn api() -> OpenApiService<Api, ()> {
     let version = env!("CARGO_PKG_VERSION");
-    OpenApiService::new((RootApi, UsersApi, AuthApi), "belvedere", version)
+    let apis = (RootApi, UsersApi, AuthApi, SessionsApi, KeysApi);
+    OpenApiService::new(apis, "belvedere", version)
         .description(
             "A user directory: users with their contact data, and access tokens for them. Every error is a problem document \
              (RFC 9457); every answer carries `X-Request-Id`, which tells its log lines and its trace.",

@@ -1,4 +1,4 @@
-//! Who asks: access tokens, the caller behind them, and logging in.
+//! Who asks: access tokens, the caller behind them, logging in and out.
 //!
 //! What a caller may do with users is written in `users::api`, in the words of [`Caller`].
 
@@ -7,6 +7,8 @@ use std::sync::Arc;
 use chassis::database::Database;
 use chassis::password::PasswordHasher;
 use chassis::telemetry::Metrics;
+
+use crate::sessions::Sessions;
 
 pub mod api;
 mod caller;
@@ -18,7 +20,7 @@ mod tokens;
 pub use caller::{Caller, Registrar};
 pub use events::{Event, Events};
 pub use settings::{AuthMode, AuthSettings, Registration};
-pub use tokens::{Access, Issued, KeyError, TokenError, Tokens};
+pub use tokens::{Access, Issued, Jwk, KeyError, TokenError, Tokens};
 
 use self::recent_writers::RecentWriters;
 
@@ -30,6 +32,7 @@ struct Parts {
     mode: AuthMode,
     registration: Registration,
     tokens: Tokens,
+    sessions: Sessions,
     database: Database,
     hasher: PasswordHasher,
     events: Events,
@@ -48,6 +51,7 @@ impl AuthContext {
             mode: settings.mode,
             registration: settings.registration,
             tokens: Tokens::new(settings)?,
+            sessions: Sessions::new(database.clone(), settings.lifetimes()),
             database,
             hasher,
             events: Events::new(metrics),
@@ -58,6 +62,11 @@ impl AuthContext {
     /// The tokens that are issued and accepted.
     pub fn tokens(&self) -> &Tokens {
         &self.0.tokens
+    }
+
+    /// Who is signed in.
+    pub fn sessions(&self) -> &Sessions {
+        &self.0.sessions
     }
 
     /// Where security events are told.

@@ -10,6 +10,7 @@ pub mod failure;
 pub mod idempotency;
 mod schema;
 pub mod service;
+pub mod sessions;
 pub mod settings;
 pub mod telemetry;
 pub mod users;

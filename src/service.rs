@@ -23,6 +23,7 @@ use crate::app;
 use crate::auth::AuthMode;
 use crate::failure::Failure;
 use crate::idempotency::Idempotency;
+use crate::sessions::Sessions;
 use crate::settings::Settings;
 
 /// Flushing telemetry ends within five seconds also when the collector hangs; the last lines take the rest.
@@ -51,7 +52,7 @@ pub struct Service {
 }
 
 /// What asks the database without being asked; ends with its handles.
-type Background = ([Watch; 2], Option<ReplicaWatch>, Recurring);
+type Background = ([Watch; 2], Option<ReplicaWatch>, [Recurring; 2]);
 
 /// Runs the service until a signal asks it to end.
 pub async fn run(
@@ -127,7 +128,9 @@ impl Service {
         };
         let public = public.serve(site, telemetry);
         let keys = Idempotency::new(database.clone(), settings.server.request_timeout);
-        let clean_up = keys.clean_up_every(CLEAN_UP_PAUSE);
+        let sessions = Sessions::new(database.clone(), settings.auth.lifetimes());
+        let clean_up =
+            [keys.clean_up_every(CLEAN_UP_PAUSE), sessions.clean_up_every(CLEAN_UP_PAUSE)];
         health.started();
         health.settled().await;
         Ok(Self {

@@ -11,7 +11,7 @@ pub fn catalogue() -> Catalogue {
     catalogue.spans.push(MIGRATION);
     catalogue.lines.push(SECURITY_EVENT);
     catalogue.lines.extend(MIGRATIONS);
-    catalogue.lines.push(EXPIRED_KEYS);
+    catalogue.lines.extend([EXPIRED_KEYS, EXPIRED_SESSIONS]);
     catalogue.events.extend(Event::rows());
     catalogue
 }
@@ -80,6 +80,13 @@ const EXPIRED_KEYS: LineRow = LineRow {
     fields: &[Field::always("error", "string", "what the database said")],
 };
 
+const EXPIRED_SESSIONS: LineRow = LineRow {
+    message: "expired sessions stay",
+    level: "WARN",
+    when: "they could not be deleted, and are over all the same; the next round tries it again",
+    fields: &[Field::always("error", "string", "what the database said")],
+};
+
 const SECURITY_EVENT: LineRow = LineRow {
     message: "security event",
     level: "INFO, WARN for a failure",
@@ -87,6 +94,7 @@ const SECURITY_EVENT: LineRow = LineRow {
     fields: &[
         Field::always("event.name", "string", "see the security events below"),
         Field::always("event.outcome", "string", "`success` or `failure`"),
+        Field::when("event.reason", "string", "there are several", "why, in a word from the code"),
         Field::when("actor.id", "string", "signed in", "the user who did or tried it"),
         Field::when("target.id", "string", "known", "the user whom it was done to"),
     ],

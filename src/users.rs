@@ -146,6 +146,18 @@ impl Users {
         db.retrying(|| store::set_role(db, id, role)).await
     }
 
+    /// Lets a user sign in, or no longer; then its sessions end.
+    pub async fn set_enabled(&self, id: Uuid, enabled: bool) -> Result<Granted, UserError> {
+        let db = self.database();
+        db.retrying(|| store::set_enabled(db, id, enabled)).await
+    }
+
+    /// Ends every session of a user.
+    pub async fn sign_out(&self, id: Uuid) -> Result<(), UserError> {
+        let db = self.database();
+        db.retrying(|| store::sign_out(db, id)).await.map(drop)
+    }
+
     /// Deletes a user that has one of these versions, or any, and the stored answers that tell of it.
     pub async fn delete(&self, id: Uuid, versions: Option<&Vec<i64>>) -> Result<(), UserError> {
         let db = self.database();

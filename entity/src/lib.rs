@@ -2,4 +2,6 @@
 //! to be is in the migrations.
 
 pub mod idempotency_key;
+pub mod refresh_token;
+pub mod session;
 pub mod user;

@@ -33,6 +33,8 @@ pub struct Model {
     pub version: i64,
     /// Grows when every token of the user ends.
     pub token_version: i64,
+    /// Since when the user may not sign in; `None` where it may.
+    pub disabled_at: Option<DateTimeUtc>,
     /// When the row was made.
     pub created_at: DateTimeUtc,
     /// When the row was changed last.
@@ -118,6 +120,7 @@ mod tests {
             password_hash: PasswordHash::new("canary"),
             version: 1,
             token_version: 1,
+            disabled_at: None,
             created_at: DateTimeUtc::UNIX_EPOCH,
             updated_at: DateTimeUtc::UNIX_EPOCH,
         };

@@ -10,7 +10,7 @@ use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use uuid::Uuid;
 
-use super::{AuthContext, AuthMode, Event, Registration};
+use super::{Access, AuthContext, AuthMode, Event, Registration};
 use crate::users::{UserError, store};
 
 /// The name of the security scheme in the `OpenAPI` document.
@@ -33,8 +33,8 @@ pub struct Registrar {
 }
 
 enum Identity {
-    /// The user as it is at this moment.
-    User(Box<user::Model>),
+    /// The user as it is at this moment, and the session.
+    User(Box<user::Model>, Uuid),
     /// Somebody unknown where `auth.mode` is `off`.
     Operator,
 }
@@ -43,7 +43,7 @@ impl Caller {
     /// The user's row, unless the caller is nobody in particular.
     pub fn row(&self) -> Option<&user::Model> {
         match &self.identity {
-            Identity::User(row) => Some(row),
+            Identity::User(row, _) => Some(row),
             Identity::Operator => None,
         }
     }
@@ -58,6 +58,14 @@ impl Caller {
     /// The user's id.
     pub fn id(&self) -> Option<Uuid> {
         self.row().map(|row| row.id)
+    }
+
+    /// The session that the caller's token is of.
+    pub fn session(&self) -> Option<Uuid> {
+        match &self.identity {
+            Identity::User(_, session) => Some(*session),
+            Identity::Operator => None,
+        }
     }
 
     /// Whether the caller may see and change everyone.
@@ -96,6 +104,11 @@ impl Caller {
         self.context.events().record(event, self.id(), target);
     }
 
+    /// The same with the reason, a word from the code.
+    pub fn record_because(&self, event: Event, reason: &'static str, target: Option<Uuid>) {
+        self.context.events().record_because(event, reason, self.id(), target);
+    }
+
     fn forbidden(&self, target: Option<Uuid>) -> Problem {
         self.record(Event::AccessDenied, target);
         Problem::new(&ProblemType::FORBIDDEN)
@@ -105,10 +118,13 @@ impl Caller {
         let context = context(request)?;
         let identity = match context.0.mode {
             AuthMode::Off => Identity::Operator,
-            AuthMode::Local => Identity::User(Box::new(bearer(&context, request).await?)),
+            AuthMode::Local => {
+                let (row, session) = bearer(&context, request).await?;
+                Identity::User(Box::new(row), session)
+            }
         };
         let id = match &identity {
-            Identity::User(row) => row.id,
+            Identity::User(row, _) => row.id,
             Identity::Operator => Uuid::nil(),
         };
         let recent = &context.0.recent_writers;
@@ -234,13 +250,13 @@ fn context(request: &Request) -> Result<AuthContext, Problem> {
     context.ok_or_else(|| Problem::internal("the application did not add its AuthContext"))
 }
 
-/// The user whose token the request carries. The row is read each time, and from the primary, so that
+/// The user whose token the request carries, and the session. The row is read each time, and from the primary, so that
 /// what has changed since the token was issued counts: who may do what must not lag.
-async fn bearer(context: &AuthContext, request: &Request) -> Result<user::Model, Problem> {
+async fn bearer(context: &AuthContext, request: &Request) -> Result<(user::Model, Uuid), Problem> {
     let access = context.tokens().verify(token(request)?).map_err(|_| invalid())?;
-    let row = store::find(&context.0.database, access.user_id).await?;
-    let holds = |row: &user::Model| row.token_version == access.token_version;
-    let row = row.filter(holds).ok_or_else(|| {
+    let Access { user_id, token_version, session_id } = access;
+    let row = store::find_signed_in(&context.0.database, user_id, token_version, session_id);
+    let row = row.await?.ok_or_else(|| {
         context.events().record(Event::TokenReuse, None, Some(access.user_id));
         invalid()
     })?;
@@ -249,7 +265,7 @@ async fn bearer(context: &AuthContext, request: &Request) -> Result<user::Model,
             scope.set_user(row.id.to_string());
         }
     });
-    Ok(row)
+    Ok((row, session_id))
 }
 
 /// The token of `Authorization: Bearer`, of which there may be one.

@@ -16,8 +16,18 @@ pub enum Event {
     LoginFail,
     /// An access token was issued.
     TokenCreated,
-    /// A token was used after its user's sessions had ended.
+    /// A token was used after its session had ended, or a refresh token for the second time.
     TokenReuse,
+    /// A session was ended before its time, by somebody who may.
+    TokenRevoked,
+    /// A session began.
+    SessionCreated,
+    /// A session went on with another refresh token.
+    SessionRenewed,
+    /// A session was asked to go on after its time.
+    SessionUseAfterExpire,
+    /// Somebody logged out.
+    SessionLogout,
     /// A user chose another password.
     PasswordChange,
     /// A user could not choose another password.
@@ -30,6 +40,8 @@ pub enum Event {
     UserCreated,
     /// A user was changed.
     UserUpdated,
+    /// A user may no longer sign in.
+    UserArchived,
     /// A user was deleted.
     UserDeleted,
 }
@@ -40,22 +52,28 @@ pub struct Events(Metrics);
 
 impl Event {
     /// Every one there is.
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 17] = [
         Self::LoginSuccess,
         Self::LoginFail,
         Self::TokenCreated,
         Self::TokenReuse,
+        Self::TokenRevoked,
+        Self::SessionCreated,
+        Self::SessionRenewed,
+        Self::SessionUseAfterExpire,
+        Self::SessionLogout,
         Self::PasswordChange,
         Self::PasswordChangeFail,
         Self::AccessDenied,
         Self::RoleChange,
         Self::UserCreated,
         Self::UserUpdated,
+        Self::UserArchived,
         Self::UserDeleted,
     ];
 
     /// The rows of the catalogue.
-    pub fn rows() -> [EventRow; 11] {
+    pub fn rows() -> [EventRow; 17] {
         Self::ALL.map(|event| EventRow {
             name: event.name(),
             level: if event.failed() { "WARN" } else { "INFO" },
@@ -70,12 +88,18 @@ impl Event {
             Self::LoginFail => "authn_login_fail",
             Self::TokenCreated => "authn_token_created",
             Self::TokenReuse => "authn_token_reuse",
+            Self::TokenRevoked => "authn_token_revoked",
+            Self::SessionCreated => "session_created",
+            Self::SessionRenewed => "session_renewed",
+            Self::SessionUseAfterExpire => "session_use_after_expire",
+            Self::SessionLogout => "session_logout",
             Self::PasswordChange => "authn_password_change",
             Self::PasswordChangeFail => "authn_password_change_fail",
             Self::AccessDenied => "authz_fail",
             Self::RoleChange => "authz_change",
             Self::UserCreated => "user_created",
             Self::UserUpdated => "user_updated",
+            Self::UserArchived => "user_archived",
             Self::UserDeleted => "user_deleted",
         }
     }
@@ -85,28 +109,43 @@ impl Event {
             Self::LoginSuccess => "somebody logged in",
             Self::LoginFail => "somebody could not log in",
             Self::TokenCreated => "an access token was issued",
-            Self::TokenReuse => "a token was used after its user's sessions had ended",
+            Self::TokenReuse => {
+                "a token was used after its session had ended, or a refresh token for the second time"
+            }
+            Self::TokenRevoked => "a session was ended before its time, by somebody who may",
+            Self::SessionCreated => "a session began",
+            Self::SessionRenewed => "a session went on with another refresh token",
+            Self::SessionUseAfterExpire => "a session was asked to go on after its time",
+            Self::SessionLogout => "somebody logged out",
             Self::PasswordChange => "a user chose another password",
             Self::PasswordChangeFail => "a user could not choose another password",
             Self::AccessDenied => "a caller asked for what it may not do",
             Self::RoleChange => "a user got another role",
             Self::UserCreated => "a user was created",
             Self::UserUpdated => "a user was changed",
+            Self::UserArchived => "a user may no longer sign in",
             Self::UserDeleted => "a user was deleted",
         }
     }
 
     fn failed(self) -> bool {
         match self {
-            Self::LoginFail | Self::TokenReuse | Self::PasswordChangeFail | Self::AccessDenied => {
-                true
-            }
+            Self::LoginFail
+            | Self::TokenReuse
+            | Self::SessionUseAfterExpire
+            | Self::PasswordChangeFail
+            | Self::AccessDenied => true,
             Self::LoginSuccess
             | Self::TokenCreated
+            | Self::TokenRevoked
+            | Self::SessionCreated
+            | Self::SessionRenewed
+            | Self::SessionLogout
             | Self::PasswordChange
             | Self::RoleChange
             | Self::UserCreated
             | Self::UserUpdated
+            | Self::UserArchived
             | Self::UserDeleted => false,
         }
     }
@@ -124,6 +163,27 @@ impl Events {
 
     /// Tells that `actor` (nobody, when not signed in) did or tried something to the user `target`.
     pub fn record(&self, event: Event, actor: Option<Uuid>, target: Option<Uuid>) {
+        self.tell(event, None, actor, target);
+    }
+
+    /// The same with the reason, a word from the code.
+    pub fn record_because(
+        &self,
+        event: Event,
+        reason: &'static str,
+        actor: Option<Uuid>,
+        target: Option<Uuid>,
+    ) {
+        self.tell(event, Some(reason), actor, target);
+    }
+
+    fn tell(
+        &self,
+        event: Event,
+        reason: Option<&'static str>,
+        actor: Option<Uuid>,
+        target: Option<Uuid>,
+    ) {
         let name = event.name();
         self.0.auth_events.with_label_values(&[name]).inc();
         let actor = actor.map(tracing::field::display);
@@ -132,6 +192,7 @@ impl Events {
             warn!(
                 event.name = name,
                 event.outcome = "failure",
+                event.reason = reason,
                 actor.id = actor,
                 target.id = target,
                 "security event"
@@ -140,6 +201,7 @@ impl Events {
             info!(
                 event.name = name,
                 event.outcome = "success",
+                event.reason = reason,
                 actor.id = actor,
                 target.id = target,
                 "security event"

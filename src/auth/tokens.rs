@@ -5,19 +5,19 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::error::{KeyRejected, Unspecified};
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chassis::settings::Secret;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use jsonwebtoken::errors::Error as JwtError;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::settings::AuthSettings;
+
+mod keys;
+
+pub use keys::{Jwk, KeyError};
+pub(super) use keys::{SigningKey, VerifyingKey};
 
 /// RFC 9068, section 2.1: keeps other JWTs of the same issuer from passing for access tokens.
 const TYPE: &str = "at+jwt";
@@ -38,19 +38,6 @@ pub struct Tokens {
     ttl: Duration,
 }
 
-/// A key that signs, with the public part that others verify with.
-pub(super) struct SigningKey {
-    key: EncodingKey,
-    public: VerifyingKey,
-}
-
-/// The public part of a key. Its id is the JWK thumbprint (RFC 7638), the same on every replica.
-#[derive(Clone)]
-struct VerifyingKey {
-    id: String,
-    key: DecodingKey,
-}
-
 /// A new token.
 pub struct Issued {
     /// What the bearer sends.
@@ -66,20 +53,8 @@ pub struct Access {
     pub user_id: Uuid,
     /// The user's token version when it was issued; an older one has ended.
     pub token_version: i64,
-}
-
-/// Why a key cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// Not PEM, or not of Ed25519.
-    #[error("the signing key is no Ed25519 key as PKCS#8 in PEM")]
-    Pem(#[source] JwtError),
-    /// The PEM holds no usable key.
-    #[error("the signing key is damaged")]
-    Rejected(#[source] KeyRejected),
-    /// No key could be made.
-    #[error("no signing key could be generated")]
-    Generate(#[source] Unspecified),
+    /// The session that it was issued for, with which it ends.
+    pub session_id: Uuid,
 }
 
 /// Why a token is not accepted. Callers are not told which.
@@ -111,17 +86,23 @@ struct Claims {
     iat: u64,
     exp: u64,
     jti: Uuid,
+    /// The session: a name that `OpenID` Connect registered.
+    sid: Uuid,
     /// The user's token version.
     ver: i64,
 }
 
 impl Tokens {
-    /// Takes the key from the settings, or makes one that lasts as long as the process.
+    /// Takes the keys from the settings, or makes one that lasts as long as the process.
     pub fn new(settings: &AuthSettings) -> Result<Self, KeyError> {
         let signing = match &settings.signing_key {
             Some(pem) => SigningKey::from_pem(pem)?,
             None => SigningKey::generate()?,
         };
+        let mut verifying = vec![signing.public.clone()];
+        for pem in settings.previous_keys.iter().flatten() {
+            verifying.extend(VerifyingKey::from_pem(pem)?);
+        }
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.leeway = LEEWAY;
         validation.validate_nbf = true;
@@ -129,7 +110,7 @@ impl Tokens {
         validation.set_audience(&[&settings.audience]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         Ok(Self {
-            verifying: vec![signing.public.clone()],
+            verifying,
             signing,
             validation,
             issuer: settings.issuer.clone(),
@@ -138,10 +119,23 @@ impl Tokens {
         })
     }
 
-    /// Signs a token for this bearer.
-    pub fn issue(&self, access: Access) -> Result<Issued, JwtError> {
-        let token = self.sign(&self.header(), &self.claims(access))?;
-        Ok(Issued { token: Secret::new(token), expires_in: self.ttl })
+    /// Signs a token for this bearer, which ends with `session_ends_at` at the latest.
+    pub fn issue(
+        &self,
+        access: Access,
+        session_ends_at: DateTime<Utc>,
+    ) -> Result<Issued, JwtError> {
+        let left = (session_ends_at - Utc::now()).to_std().unwrap_or_default();
+        // A session that is over was refused before; a token without time would say that it is not.
+        let expires_in = self.ttl.min(left).max(Duration::from_secs(1));
+        let token = self.sign(&self.header(), &self.claims(access, expires_in))?;
+        Ok(Issued { token: Secret::new(token), expires_in })
+    }
+
+    /// The public keys that tokens of this service are to be verified with (RFC 7517), the one that signs
+    /// first.
+    pub fn jwks(&self) -> Vec<Jwk> {
+        self.verifying.iter().map(VerifyingKey::jwk).collect()
     }
 
     /// The bearer of a token that was issued here for us and is in force.
@@ -161,7 +155,7 @@ impl Tokens {
         if claims.iat > now() + LEEWAY {
             return Err(TokenError::Early);
         }
-        Ok(Access { user_id: claims.sub, token_version: claims.ver })
+        Ok(Access { user_id: claims.sub, token_version: claims.ver, session_id: claims.sid })
     }
 
     fn header(&self) -> Header {
@@ -172,7 +166,7 @@ impl Tokens {
         }
     }
 
-    fn claims(&self, access: Access) -> Claims {
+    fn claims(&self, access: Access, expires_in: Duration) -> Claims {
         let iat = now();
         Claims {
             iss: self.issuer.clone(),
@@ -180,44 +174,15 @@ impl Tokens {
             sub: access.user_id,
             client_id: CLIENT.to_owned(),
             iat,
-            exp: iat + self.ttl.as_secs(),
+            exp: iat + expires_in.as_secs(),
             jti: Uuid::now_v7(),
+            sid: access.session_id,
             ver: access.token_version,
         }
     }
 
     fn sign(&self, header: &Header, claims: &impl Serialize) -> Result<String, JwtError> {
         jsonwebtoken::encode(header, claims, &self.signing.key)
-    }
-}
-
-impl SigningKey {
-    /// Reads PKCS#8 in PEM, as `openssl genpkey -algorithm ed25519` writes it.
-    pub(super) fn from_pem(pem: &Secret) -> Result<Self, KeyError> {
-        let key = EncodingKey::from_ed_pem(pem.expose().as_bytes()).map_err(KeyError::Pem)?;
-        let pair = Ed25519KeyPair::from_pkcs8(key.as_bytes()).map_err(KeyError::Rejected)?;
-        Ok(Self { public: VerifyingKey::new(pair.public_key().as_ref()), key })
-    }
-
-    fn generate() -> Result<Self, KeyError> {
-        let pair = Ed25519KeyPair::generate().map_err(KeyError::Generate)?;
-        let pkcs8 = pair.to_pkcs8().map_err(KeyError::Generate)?;
-        Ok(Self {
-            public: VerifyingKey::new(pair.public_key().as_ref()),
-            key: EncodingKey::from_ed_der(pkcs8.as_ref()),
-        })
-    }
-}
-
-impl VerifyingKey {
-    fn new(public: &[u8]) -> Self {
-        // RFC 7638, section 3: the required members of the JWK, in this order, without spaces.
-        let x = URL_SAFE_NO_PAD.encode(public);
-        let jwk = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
-        Self {
-            id: URL_SAFE_NO_PAD.encode(digest(&SHA256, jwk.as_bytes())),
-            key: DecodingKey::from_ed_der(public),
-        }
     }
 }
 

@@ -12,6 +12,7 @@ use chassis::settings::{Environ, Environment, Secret};
 use chassis::telemetry::{Metrics, Telemetry};
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::print;
 use crate::auth::{Event, Events};
@@ -46,6 +47,16 @@ pub(super) enum Users {
         /// What the user may do from now on.
         #[arg(value_enum)]
         role: RoleName,
+    },
+    /// Ends a user's sessions and lets it sign in no more.
+    Disable {
+        /// The address of the user.
+        email: String,
+    },
+    /// Lets a user sign in that was disabled.
+    Enable {
+        /// The address of the user.
+        email: String,
     },
 }
 
@@ -98,20 +109,40 @@ impl Users {
                 Ok(row.id.to_string())
             }
             Self::SetRole { email, role } => {
-                let email = Email::parse(email)
-                    .map_err(|allowed| Failure::Arguments(format!("EMAIL: {allowed}")))?;
-                let row = store::find_by_email(database, &email).await.map_err(Failure::running)?;
-                let row = row
-                    .ok_or_else(|| Failure::Running("there is no user with this address".into()))?;
-                let set = || store::set_role(database, row.id, role.into());
-                let granted = database.retrying(set).await;
-                if granted.map_err(Failure::running)?.changed {
-                    events.record(Event::RoleChange, None, Some(row.id));
+                let id = known(database, email).await?;
+                let granted = database.retrying(|| store::set_role(database, id, role.into()));
+                if granted.await.map_err(Failure::running)?.changed {
+                    events.record(Event::RoleChange, None, Some(id));
                 }
-                Ok(row.id.to_string())
+                Ok(id.to_string())
+            }
+            Self::Disable { email } => {
+                let id = known(database, email).await?;
+                let granted = database.retrying(|| store::set_enabled(database, id, false));
+                if granted.await.map_err(Failure::running)?.changed {
+                    events.record(Event::UserArchived, None, Some(id));
+                }
+                Ok(id.to_string())
+            }
+            Self::Enable { email } => {
+                let id = known(database, email).await?;
+                let granted = database.retrying(|| store::set_enabled(database, id, true));
+                if granted.await.map_err(Failure::running)?.changed {
+                    events.record_because(Event::UserUpdated, "enabled", None, Some(id));
+                }
+                Ok(id.to_string())
             }
         }
     }
+}
+
+/// The id of the user with this address.
+async fn known(database: &Database, email: String) -> Result<Uuid, Failure> {
+    let email =
+        Email::parse(email).map_err(|allowed| Failure::Arguments(format!("EMAIL: {allowed}")))?;
+    let row = store::find_by_email(database, &email).await.map_err(Failure::running)?;
+    let row = row.ok_or_else(|| Failure::Running("there is no user with this address".into()))?;
+    Ok(row.id)
 }
 
 impl From<RoleName> for Role {

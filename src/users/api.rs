@@ -15,12 +15,12 @@ use uuid::Uuid;
 
 use self::responses::{
     ChangeFails, Changed, CreateFails, Created, DeleteFails, Done, GrantFails, ListFails, Listed,
-    Read, ReadFails,
+    Read, ReadFails, StatusFails, StatusTold,
 };
 use super::error::WRONG_PASSWORD;
 use super::model::{
-    Email, NewUser, PasswordChange, Prefix, READ_ONLY, Role, RoleChange, User, UserChange,
-    UserPage, UserPatch,
+    Email, NewUser, PasswordChange, Prefix, READ_ONLY, Role, RoleChange, Status, StatusChange,
+    User, UserChange, UserPage, UserPatch,
 };
 use super::page::{Cursor, Limit, PageQuery, Unchecked};
 use super::{Once, UserError, Users, store};
@@ -218,6 +218,45 @@ impl UsersApi {
         users.set_password(row, new).await?;
         caller.record(Event::PasswordChange, Some(row.id));
         Ok(Done::Empty)
+    }
+
+    /// Say whether a user may sign in
+    ///
+    /// For administrators. The sessions of a user that is disabled end at once.
+    #[oai(path = "/users/:user_id/status", method = "put", operation_id = "change_status")]
+    async fn change_status(
+        &self,
+        caller: Caller,
+        users: Data<&Users>,
+        /// The user's id.
+        user_id: Path<Uuid>,
+        body: Body<StatusChange>,
+    ) -> Result<StatusTold, Fails<GrantFails>> {
+        caller.require_admin()?;
+        let enabled = body.0.status == Status::Active;
+        let granted = users.set_enabled(user_id.0, enabled).await?;
+        if granted.changed && enabled {
+            caller.record_because(Event::UserUpdated, "enabled", Some(user_id.0));
+        } else if granted.changed {
+            caller.record(Event::UserArchived, Some(user_id.0));
+        }
+        Ok(StatusTold::of(&granted.row))
+    }
+
+    /// Read whether a user may sign in
+    ///
+    /// For administrators.
+    #[oai(path = "/users/:user_id/status", method = "get", operation_id = "read_status")]
+    async fn read_status(
+        &self,
+        caller: Caller,
+        users: Data<&Users>,
+        /// The user's id.
+        user_id: Path<Uuid>,
+    ) -> Result<StatusTold, Fails<StatusFails>> {
+        caller.require_admin()?;
+        let row = store::find(users.database(), user_id.0).await?;
+        Ok(StatusTold::of(&row.ok_or(UserError::NotFound)?))
     }
 
     /// Give a user a role

@@ -36,6 +36,9 @@ pub enum UserError {
     /// There is none with this id, or none that the caller may know of.
     #[error("there is no such user")]
     NotFound,
+    /// The user has no such session.
+    #[error("there is no such session")]
+    NoSession,
     /// The e-mail address belongs to another user.
     #[error("the e-mail address belongs to another user")]
     AddressTaken,
@@ -68,6 +71,7 @@ impl Conflict for UserError {
             Self::Database(error) => error.conflict(),
             Self::Key(error) => error.conflict(),
             Self::NotFound
+            | Self::NoSession
             | Self::AddressTaken
             | Self::Changed
             | Self::WrongPassword
@@ -81,6 +85,9 @@ impl From<UserError> for Problem {
         match error {
             UserError::NotFound => {
                 Self::new(&ProblemType::NOT_FOUND).detail("there is no such user")
+            }
+            UserError::NoSession => {
+                Self::new(&ProblemType::NOT_FOUND).detail("there is no such session")
             }
             UserError::AddressTaken => {
                 Self::new(&ADDRESS_TAKEN).detail("another user has this e-mail address")

@@ -14,9 +14,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 mod requests;
+mod status;
 mod text;
 
-pub use requests::{NewUser, PasswordChange, RoleChange, UserChange, UserPatch};
+pub use requests::{NewUser, PasswordChange, RoleChange, StatusChange, UserChange, UserPatch};
+pub use status::{Status, UserStatus};
 pub use text::{Address, Email, Name, NewPassword, Password, PhoneNumber, Prefix};
 
 /// Members of a user that requests may not set.
@@ -129,7 +131,7 @@ impl From<user::Model> for User {
 
 impl Example for User {
     fn example() -> Self {
-        let created = DateTime::from_timestamp_micros(1_795_255_200_123_456).unwrap_or_default();
+        let created = Timestamp::example();
         Self {
             id: Uuid::from_u128(0x01a1_fd8c_697b_7c1e_9d53_2b6f_0a4e_7d11),
             name: "Ada Lovelace".to_owned().into(),
@@ -137,9 +139,15 @@ impl Example for User {
             phone_number: Some("+442071838750".to_owned().into()),
             address: None,
             role: Role::User,
-            created_at: Timestamp(created),
-            updated_at: Timestamp(created),
+            created_at: created,
+            updated_at: created,
         }
+    }
+}
+
+impl Example for Timestamp {
+    fn example() -> Self {
+        Self(DateTime::from_timestamp_micros(1_795_255_200_123_456).unwrap_or_default())
     }
 }
 

@@ -3,13 +3,14 @@
 //! Versions are checked where rows are written, never between a read and a write. An address that is
 //! taken shows in the constraint's name, never by looking first.
 
+use belvedere_entity::session;
 use belvedere_entity::user::{self, Column, Entity, PasswordHash};
 use chassis::database::{Database, violated_constraint};
 use chassis::privacy::Pii;
 use chrono::{DateTime, SubsecRound, Utc};
 use poem_openapi::types::MaybeUndefined;
 use sea_orm::ActiveValue::{self, Set};
-use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
     TransactionSession, UpdateMany,
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 use super::UserError;
 use super::model::{Address, Email, NewUser, PhoneNumber, Role, UserPatch};
+use crate::sessions;
 
 mod listing;
 
@@ -26,11 +28,11 @@ pub use listing::{Page, page};
 /// The name that the migration gave to the constraint.
 const EMAIL_UNIQUE: &str = "users_email_key_unique";
 
-/// A user that has the role it was to have.
+/// A user that has what it was to have: a role, say.
 pub struct Granted {
     /// The user, as it is now.
     pub row: user::Model,
-    /// Whether it had another role before.
+    /// Whether that was otherwise before.
     pub changed: bool,
 }
 
@@ -49,6 +51,7 @@ pub fn new_row(new: NewUser, role: Role, password_hash: PasswordHash) -> user::M
         password_hash,
         version: 1,
         token_version: 1,
+        disabled_at: None,
         created_at: now,
         updated_at: now,
     }
@@ -64,6 +67,27 @@ pub async fn create(db: &impl ConnectionTrait, row: &user::Model) -> Result<(), 
 /// The user with this id.
 pub async fn find(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<user::Model>, UserError> {
     Ok(Entity::find_by_id(id).one(db).await?)
+}
+
+/// The user with this token version, while this session of it lives.
+pub async fn find_signed_in(
+    db: &impl ConnectionTrait,
+    id: Uuid,
+    token_version: i64,
+    session_id: Uuid,
+) -> Result<Option<user::Model>, UserError> {
+    let session = Query::select()
+        .expr(Expr::value(1))
+        .from(session::Entity)
+        .and_where(session::Column::Id.eq(session_id))
+        .and_where(session::Column::UserId.eq(id))
+        .and_where(session::Column::TokenVersion.eq(token_version))
+        .take();
+    let found = Entity::find_by_id(id)
+        .filter(Column::TokenVersion.eq(token_version))
+        .filter(Column::DisabledAt.is_null())
+        .filter(Expr::exists(session));
+    Ok(found.one(db).await?)
 }
 
 /// The user with this address, in whatever case it is written.
@@ -110,7 +134,7 @@ pub async fn set_password(
     match update.exec(db).await?.rows_affected {
         // Somebody else has changed it meanwhile: the proof is void.
         0 => Err(UserError::WrongPassword),
-        _ => Ok(()),
+        _ => Ok(sessions::end_all(db, row.id).await?),
     }
 }
 
@@ -134,15 +158,40 @@ pub async fn set_hash(
 pub async fn set_role(db: &Database, id: Uuid, role: Role) -> Result<Granted, UserError> {
     let role = user::Role::from(role);
     let columns = user::ActiveModel { role: Set(role), ..Default::default() };
-    let update = end_sessions(touch(id)).set(columns).filter(Column::Role.ne(role));
+    grant(db, id, touch(id).set(columns).filter(Column::Role.ne(role))).await
+}
+
+/// Lets a user sign in, or no longer: then its sessions end. In one transaction, as [`change`].
+pub async fn set_enabled(db: &Database, id: Uuid, enabled: bool) -> Result<Granted, UserError> {
+    let (before, disabled_at) = if enabled {
+        (Column::DisabledAt.is_not_null(), None)
+    } else {
+        (Column::DisabledAt.is_null(), Some(now()))
+    };
+    let columns = user::ActiveModel { disabled_at: Set(disabled_at), ..Default::default() };
+    // Nothing that the user's own representation shows has changed: the version stays.
+    let update = Entity::update_many().set(columns).filter(Column::Id.eq(id)).filter(before);
+    grant(db, id, update).await
+}
+
+/// Ends every session of a user.
+pub async fn sign_out(db: &Database, id: Uuid) -> Result<Granted, UserError> {
+    grant(db, id, Entity::update_many().filter(Column::Id.eq(id))).await
+}
+
+/// Makes a change after which the user has to sign in again, if there is anything to change.
+async fn grant(db: &Database, id: Uuid, update: UpdateMany<Entity>) -> Result<Granted, UserError> {
     let transaction = db.begin_write().await?;
-    let changed = update.exec(&transaction).await?.rows_affected > 0;
+    let changed = end_sessions(update).exec(&transaction).await?.rows_affected > 0;
+    if changed {
+        sessions::end_all(&transaction, id).await?;
+    }
     let row = find(&transaction, id).await?.ok_or(UserError::NotFound)?;
     transaction.commit().await?;
     Ok(Granted { row, changed })
 }
 
-/// Removes a user that has one of these versions, or any.
+/// Removes a user that has one of these versions, or any, and its sessions.
 pub async fn delete(
     db: &impl ConnectionTrait,
     id: Uuid,
@@ -151,7 +200,7 @@ pub async fn delete(
     let delete = at_version(Entity::delete_many().filter(Column::Id.eq(id)), versions);
     match delete.exec(db).await?.rows_affected {
         0 => Err(missed(db, id).await),
-        _ => Ok(()),
+        _ => Ok(sessions::end_all(db, id).await?),
     }
 }
 

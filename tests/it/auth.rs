@@ -3,5 +3,8 @@
 mod authorisation;
 mod events;
 mod hashing;
+mod keys;
 mod login;
+mod refreshing;
+mod sessions;
 mod tokens;

@@ -110,7 +110,8 @@ fn uncommented(line: &str) -> &str {
 
 /// Puts secrets where the text says that they are.
 fn with_secrets(text: &str, directory: &Path) -> String {
-    for file in ["ops_token", "database_password", "signing_key.pem", "pepper"] {
+    for file in ["ops_token", "database_password", "signing_key.pem", "previous_keys.pem", "pepper"]
+    {
         // Every other secret may be any text.
         fs::write(directory.join(file), signing_key()).unwrap();
     }

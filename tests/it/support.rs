@@ -6,6 +6,8 @@ pub(crate) mod process;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use belvedere::service::Service;
 use belvedere::settings::Settings;
 use belvedere::users::model::Role;
@@ -31,6 +33,8 @@ pub(crate) struct Person {
     pub(crate) id: String,
     pub(crate) email: String,
     pub(crate) client: Client,
+    pub(crate) access_token: String,
+    pub(crate) refresh_token: String,
 }
 
 impl App {
@@ -63,8 +67,7 @@ impl App {
         let email = format!("{}@example.org", Uuid::now_v7().simple());
         let created = self.register(&email).await.expect(201);
         let id = created.json()["id"].as_str().unwrap().to_owned();
-        let client = self.signed_in(&email).await;
-        Person { id, email, client }
+        self.signed_in_as(id, email).await
     }
 
     /// Somebody who may see and change everyone.
@@ -73,8 +76,15 @@ impl App {
         let database = self.connection().await;
         store::set_role(&database, person.id.parse().unwrap(), Role::Admin).await.unwrap();
         database.close().await;
-        let client = self.signed_in(&person.email).await;
-        Person { client, ..person }
+        self.signed_in_as(person.id, person.email).await
+    }
+
+    async fn signed_in_as(&self, id: String, email: String) -> Person {
+        let tokens = self.log_in(&email, PASSWORD).await.expect(200).json();
+        let text = |name: &str| tokens[name].as_str().unwrap().to_owned();
+        let (access_token, refresh_token) = (text("access_token"), text("refresh_token"));
+        let client = self.client.with_token(&access_token);
+        Person { id, email, client, access_token, refresh_token }
     }
 
     /// A way past the service, to what it has stored.
@@ -115,6 +125,14 @@ impl Person {
     /// Where the user is found.
     pub(crate) fn path(&self) -> String {
         format!("/users/{}", self.id)
+    }
+
+    /// The session that the person is signed in with.
+    pub(crate) fn session_id(&self) -> String {
+        let claims = self.access_token.split('.').nth(1).unwrap();
+        let claims = URL_SAFE_NO_PAD.decode(claims).unwrap();
+        let claims: Value = serde_json::from_slice(&claims).unwrap();
+        claims["sid"].as_str().unwrap().to_owned()
     }
 }
 

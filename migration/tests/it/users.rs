@@ -29,6 +29,7 @@ fn user(name: &str) -> Model {
         password_hash: PasswordHash::new("$argon2id$..."),
         version: 1,
         token_version: 0,
+        disabled_at: None,
         created_at: now,
         updated_at: now,
     }

@@ -14,7 +14,7 @@ use poem_openapi::types::{ToJSON, Type};
 use serde_json::Value;
 
 use crate::users::Once;
-use crate::users::model::{User, UserPage};
+use crate::users::model::{User, UserPage, UserStatus};
 
 #[derive(ApiResponse)]
 pub(super) enum Created {
@@ -84,6 +84,13 @@ pub(super) enum Changed {
 }
 
 #[derive(ApiResponse)]
+pub(super) enum StatusTold {
+    /// Whether the user may sign in, as it is now.
+    #[oai(status = 200)]
+    Status(Json<UserStatus>),
+}
+
+#[derive(ApiResponse)]
 pub(super) enum Done {
     /// Done; there is nothing more to say.
     #[oai(status = 204)]
@@ -101,7 +108,9 @@ chassis::statuses! {
     pub(super) ChangeFails = 400, 401, 404, 409, 412, 413, 415, 422;
     /// What can go wrong with deleting one user.
     pub(super) DeleteFails = 400, 401, 404, 412;
-    /// What can go wrong with a new password or role.
+    /// What can go wrong with asking whether a user may sign in.
+    pub(super) StatusFails = 400, 401, 403, 404;
+    /// What can go wrong with a new password, role or status.
     pub(super) GrantFails = 400, 401, 403, 404, 413, 415, 422;
 }
 
@@ -113,6 +122,12 @@ impl Read {
             return Self::NotModified(tag);
         }
         Self::User(Json(row.into()), tag)
+    }
+}
+
+impl StatusTold {
+    pub(super) fn of(row: &user::Model) -> Self {
+        Self::Status(Json(UserStatus { status: row.into() }))
     }
 }
 

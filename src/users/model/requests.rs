@@ -4,7 +4,7 @@ use chassis::http::input::Fields;
 use chassis::password::PasswordSettings;
 use poem_openapi::types::MaybeUndefined;
 
-use super::{Address, Email, Name, NewPassword, Password, PhoneNumber, READ_ONLY, Role};
+use super::{Address, Email, Name, NewPassword, Password, PhoneNumber, READ_ONLY, Role, Status};
 use crate::schema::request_object;
 
 request_object! {
@@ -83,6 +83,16 @@ request_object! {
     }
     read_only: &[],
     example: { "role": "admin" }
+}
+
+request_object! {
+    /// Whether a user may sign in.
+    pub struct StatusChange {
+        /// Whether the user may sign in from now on.
+        pub status: Status = required,
+    }
+    read_only: &[],
+    example: { "status": "disabled" }
 }
 
 impl NewUser {

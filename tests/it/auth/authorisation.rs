@@ -24,7 +24,15 @@ const TABLE: &[(&str, [u16; 4])] = &[
     ("delete_user",       [401,    204,  404,   204]),
     ("change_password",   [401,    204,  404,   403]),
     ("change_role",       [401,    403,  403,   200]),
+    ("change_status",     [401,    403,  403,   200]),
+    ("read_status",       [401,    403,  403,   200]),
+    ("list_sessions",     [401,    200,  200,   200]),
+    ("end_session",       [401,    204,  404,   404]),
+    ("end_all_sessions",  [401,    204,  404,   204]),
     ("log_in",            [200,    200,  200,   200]),
+    ("refresh",           [200,    200,  200,   200]),
+    ("log_out",           [204,    204,  204,   204]),
+    ("read_keys",         [200,    200,  200,   200]),
 ];
 
 struct Operation {
@@ -82,7 +90,8 @@ async fn every_answer_of_the_table_is_documented() {
 impl Operation {
     /// What the operation answers to this caller when it is about `target`.
     async fn status_for(&self, caller: &Client, target: &Person) -> u16 {
-        let path = self.template.replace("{user_id}", &target.id);
+        let session = target.session_id();
+        let path = self.template.replace("{user_id}", &target.id).replace("{session_id}", &session);
         let mut call = caller.call(self.method.clone(), &path);
         if let Some(body) = self.body(target) {
             call = call.json(&body);
@@ -100,6 +109,8 @@ impl Operation {
                 json!({ "current_password": PASSWORD, "new_password": "another long password" })
             }
             "change_role" => json!({ "role": "admin" }),
+            "change_status" => json!({ "status": "disabled" }),
+            "refresh" | "log_out" => json!({ "refresh_token": target.refresh_token }),
             "log_in" => json!({ "email": target.email, "password": PASSWORD }),
             _ => return None,
         })

@@ -1,5 +1,7 @@
 //! Security events: one log line and one count each, with ids and nothing else of a person.
 
+use std::time::Duration;
+
 use chassis::testing::Call;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -7,17 +9,23 @@ use uuid::Uuid;
 use crate::support::{App, PASSWORD, Person, new_user};
 
 /// Everything that is ever told, in OWASP's vocabulary.
-const EVENTS: [&str; 11] = [
+const EVENTS: [&str; 17] = [
     "authn_login_success",
     "authn_login_fail",
     "authn_token_created",
     "authn_token_reuse",
+    "authn_token_revoked",
+    "session_created",
+    "session_renewed",
+    "session_use_after_expire",
+    "session_logout",
     "authn_password_change",
     "authn_password_change_fail",
     "authz_fail",
     "authz_change",
     "user_created",
     "user_updated",
+    "user_archived",
     "user_deleted",
 ];
 
@@ -48,11 +56,20 @@ async fn logins_are_told() {
         app.client.post("/auth/login").json(&credentials)
     };
     let told = app.told_by(log_in(&ada.email, PASSWORD), 200).await;
-    assert_eq!(events(&told), [("authn_login_success", id, id), ("authn_token_created", id, id)]);
+    let expected = ["authn_login_success", "session_created", "authn_token_created"];
+    assert_eq!(events(&told), expected.map(|name| (name, id, id)));
     let told = app.told_by(log_in(&ada.email, NEXT), 401).await;
     assert_eq!(events(&told), [("authn_login_fail", None, id)]);
+    assert_eq!(reason(&told), "wrong_password");
     let told = app.told_by(log_in("eve@example.org", NEXT), 401).await;
     assert_eq!(events(&told), [("authn_login_fail", None, None)]);
+    assert_eq!(reason(&told), "unknown_address");
+    let admin = app.admin().await.client;
+    let status = admin.put(&format!("{}/status", ada.path()));
+    let _ = status.json(&json!({ "status": "disabled" })).send().await.expect(200);
+    let told = app.told_by(log_in(&ada.email, PASSWORD), 401).await;
+    assert_eq!(events(&told), [("authn_login_fail", None, id)]);
+    assert_eq!(reason(&told), "disabled");
 }
 
 #[tokio::test]
@@ -75,6 +92,60 @@ async fn changes_of_passwords_are_told() {
     // The token has ended with the old password.
     let told = app.told_by(change(NEXT, PASSWORD), 401).await;
     assert_eq!(events(&told), [("authn_token_reuse", None, id)]);
+}
+
+#[tokio::test]
+async fn what_becomes_of_sessions_is_told() {
+    let app = App::with(|settings| settings.auth.refresh_grace = Duration::ZERO).await;
+    let (ada, admin) = (app.person().await, app.admin().await);
+    let (id, by_admin) = (Some(ada.id.as_str()), Some(admin.id.as_str()));
+    let send =
+        |path: &str, token: &str| app.client.post(path).json(&json!({ "refresh_token": token }));
+    let told = app.told_by(send("/auth/refresh", &ada.refresh_token), 200).await;
+    assert_eq!(events(&told), [("session_renewed", id, id), ("authn_token_created", id, id)]);
+    let told = app.told_by(send("/auth/refresh", &ada.refresh_token), 401).await;
+    assert_eq!(events(&told), [("authn_token_reuse", None, id)]);
+    assert_eq!(reason(&told), "spent");
+    assert!(app.told_by(send("/auth/refresh", &ada.refresh_token), 401).await.is_empty());
+
+    let again = app.again(&ada).await;
+    let told = app.told_by(send("/auth/logout", &again.refresh_token), 204).await;
+    assert_eq!(events(&told), [("session_logout", id, id)]);
+    assert!(app.told_by(send("/auth/logout", &again.refresh_token), 204).await.is_empty());
+
+    let again = app.again(&ada).await;
+    let end = again.client.delete(&format!("/users/me/sessions/{}", again.session_id()));
+    let told = app.told_by(end, 204).await;
+    assert_eq!(events(&told), [("authn_token_revoked", id, id)]);
+    let all = admin.client.delete(&format!("{}/sessions", ada.path()));
+    let told = app.told_by(all, 204).await;
+    assert_eq!(events(&told), [("authn_token_revoked", by_admin, id)]);
+
+    let status = |status: &str| {
+        let put = admin.client.put(&format!("{}/status", ada.path()));
+        put.json(&json!({ "status": status }))
+    };
+    let told = app.told_by(status("disabled"), 200).await;
+    assert_eq!(events(&told), [("user_archived", by_admin, id)]);
+    assert!(app.told_by(status("disabled"), 200).await.is_empty());
+    let told = app.told_by(status("active"), 200).await;
+    assert_eq!(events(&told), [("user_updated", by_admin, id)]);
+    assert_eq!(reason(&told), "enabled");
+    assert!(app.told_by(status("active"), 200).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_session_that_is_used_after_its_time_is_told() {
+    let app = App::with(|settings| {
+        settings.auth.refresh_ttl = Duration::from_millis(1);
+    })
+    .await;
+    let ada = app.person().await;
+    let refresh = app.client.post("/auth/refresh");
+    let refresh = refresh.json(&json!({ "refresh_token": ada.refresh_token }));
+    let told = app.told_by(refresh, 401).await;
+    let id = Some(ada.id.as_str());
+    assert_eq!(events(&told), [("session_use_after_expire", None, id)]);
 }
 
 #[tokio::test]
@@ -150,7 +221,7 @@ async fn an_event_has_an_outcome_and_ids_and_no_more() {
     app.log_in(&ada.email, "not the password").await.problem(401);
     let lines = app.witness.lines();
     let told: Vec<&Value> = lines.iter().filter(|line| is_event(line)).collect();
-    assert_eq!(told.len(), 4, "{told:?}");
+    assert_eq!(told.len(), 5, "{told:?}");
     let known = [
         "timestamp",
         "level",
@@ -165,6 +236,7 @@ async fn an_event_has_an_outcome_and_ids_and_no_more() {
         "trace_flags",
         "event.name",
         "event.outcome",
+        "event.reason",
         "actor.id",
         "target.id",
     ];
@@ -203,6 +275,12 @@ impl App {
 
 fn is_event(line: &Value) -> bool {
     line["event.name"].is_string()
+}
+
+#[track_caller]
+fn reason(told: &[Value]) -> &str {
+    let [line] = told else { panic!("{told:?}") };
+    line["event.reason"].as_str().unwrap()
 }
 
 fn events(told: &[Value]) -> Vec<Told<'_>> {

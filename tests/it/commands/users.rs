@@ -88,6 +88,28 @@ async fn a_role_is_set_for_users_that_exist_and_to_roles_that_exist() {
 }
 
 #[tokio::test]
+async fn a_user_is_kept_out_and_let_in_again_by_commands() {
+    let binary = Binary::with_database().await;
+    create(&binary, "ada@example.org", "user", PASSWORD).await.expect(0);
+    let mut process = binary.serve();
+    let nobody = Client::new(process.ready().await);
+    let ada = log_in(&nobody, "ada@example.org").await;
+    for _ in 0..2 {
+        binary.run(&["users", "disable", "Ada@example.org"]).await.expect(0);
+    }
+    let _ = ada.get("/users/me").send().await.expect(401);
+    let credentials = json!({ "email": "ada@example.org", "password": PASSWORD });
+    let refused = nobody.post("/auth/login").json(&credentials).send().await;
+    refused.problem(401);
+    binary.run(&["users", "enable", "ada@example.org"]).await.expect(0);
+    log_in(&nobody, "ada@example.org").await;
+    for command in ["disable", "enable"] {
+        let end = binary.run(&["users", command, "nobody@example.org"]).await.expect(1);
+        end.complains_of(&["there is no user with this address"]);
+    }
+}
+
+#[tokio::test]
 async fn a_schema_behind_is_told_where_it_is_not_brought_up() {
     let binary = Binary::with_database().await.in_production();
     let end = create(&binary, "ada@example.org", "admin", PASSWORD).await.expect(1);

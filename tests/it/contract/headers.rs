@@ -111,8 +111,11 @@ fn assert_strict(name: &str, answer: &Answer) {
 /// What depends on the kind of answer.
 fn assert_by_status(name: &str, answer: &Answer) {
     let status = answer.status.as_u16();
-    let document = ["GET /docs 200", "GET /openapi.json 304"].contains(&name);
-    let kept = if document { "no-cache" } else { "no-store" };
+    let kept = match name {
+        "GET /docs 200" | "GET /openapi.json 304" => "no-cache",
+        "GET /.well-known/jwks.json 200" => "public, max-age=300",
+        _ => "no-store",
+    };
     assert_eq!(answer.header("cache-control"), kept, "{name}");
     if name != "GET /docs 200" {
         assert_eq!(answer.header("content-security-policy"), CONTENT_SECURITY_POLICY);

@@ -45,6 +45,7 @@ pub(super) async fn tour(app: &App) -> Vec<Stop> {
     tour.reading(&person).await;
     tour.changing(&person).await;
     tour.leaving(&person).await;
+    tour.sessions().await;
     tour.logging_in().await;
     tour.stops
 }
@@ -182,6 +183,43 @@ impl Tour<'_> {
         self.go(401, client.delete(&me)).await;
         self.go(204, admin.delete(&me)).await;
         self.go(404, admin.delete(&me)).await;
+    }
+
+    async fn sessions(&mut self) {
+        let client = &self.app.client;
+        self.go(200, client.get("/.well-known/jwks.json")).await;
+        let person = self.app.person().await;
+        let login = json!({ "email": person.email, "password": PASSWORD });
+        let login = client.post("/auth/login").header("user-agent", "canary-agent").json(&login);
+        let tokens = self.go(200, login).await.json();
+        let go_on =
+            |token: &Value| client.post("/auth/refresh").json(&json!({ "refresh_token": token }));
+        let next = self.go(200, go_on(&tokens["refresh_token"])).await.json();
+        self.go(401, go_on(&json!(TOKEN))).await;
+        self.go(422, client.post("/auth/refresh").json(&json!({ "token": BODY }))).await;
+        let signed_in = client.with_token(next["access_token"].as_str().unwrap());
+        let sessions = self.go(200, signed_in.get("/users/me/sessions")).await.json();
+        self.go(401, client.get("/users/me/sessions")).await;
+        let last = sessions["items"].as_array().unwrap().last().unwrap()["id"].as_str().unwrap();
+        self.go(204, signed_in.delete(&format!("/users/me/sessions/{last}"))).await;
+        self.go(404, signed_in.delete(&format!("/users/me/sessions/{last}"))).await;
+        let log_out =
+            || client.post("/auth/logout").json(&json!({ "refresh_token": next["refresh_token"] }));
+        self.go(204, log_out()).await;
+        self.go(204, log_out()).await;
+        self.go(422, client.post("/auth/logout").json(&json!({}))).await;
+
+        let (admin, path) = (self.admin.client.clone(), person.path());
+        let status =
+            |status: &str| admin.put(&format!("{path}/status")).json(&json!({ "status": status }));
+        self.go(200, status("disabled")).await;
+        self.go(200, admin.get(&format!("{path}/status"))).await;
+        self.go(200, status("active")).await;
+        self.go(422, status(BODY)).await;
+        self.go(204, admin.delete(&format!("{path}/sessions"))).await;
+        let stranger = self.app.person().await;
+        self.go(403, stranger.client.get(&format!("{path}/status"))).await;
+        self.go(404, stranger.client.delete(&format!("{path}/sessions"))).await;
     }
 
     async fn logging_in(&mut self) {

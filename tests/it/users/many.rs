@@ -36,6 +36,7 @@ pub(super) async fn fill(database: &Database, names: impl Iterator<Item = String
             password_hash: PasswordHash::new("none"),
             version: 1,
             token_version: 1,
+            disabled_at: None,
             created_at: time,
             updated_at: time,
         }

@@ -17,7 +17,7 @@ use poem_openapi::OpenApiService;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::auth::api::AuthApi;
+use crate::auth::api::{AuthApi, SessionsApi};
 use crate::auth::{AuthContext, AuthSettings};
 use crate::idempotency::Idempotency;
 use crate::users::api::UsersApi;
@@ -67,7 +67,7 @@ impl World {
         let context = AuthContext::new(settings, database.clone(), hasher.clone(), &metrics);
         let keys = Idempotency::new(database.clone(), Duration::ZERO);
         let users = Users::new(database, hasher, limits, keys, Some("https://example.org/"));
-        let service = OpenApiService::new((UsersApi, AuthApi), "test", "1");
+        let service = OpenApiService::new((UsersApi, AuthApi, SessionsApi), "test", "1");
         let endpoint = service.data(users.clone()).data(context.unwrap());
         Self { users, metrics, endpoint: endpoint.map_to_response().boxed() }
     }

@@ -1,0 +1,33 @@
+//! `users.disabled_at`: users who may not sign in, and since when.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::DbBackend;
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+const TABLE: &str = "users";
+const COLUMN: &str = "disabled_at";
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // MySQL cannot say IF NOT EXISTS of a column, and commits it before the step is noted.
+        if manager.has_column(TABLE, COLUMN).await? {
+            return Ok(());
+        }
+        let mut column = ColumnDef::new(COLUMN);
+        match manager.get_database_backend() {
+            DbBackend::MySql => column.custom("datetime(6)"),
+            _ => column.timestamp_with_time_zone(),
+        };
+        manager.alter_table(Table::alter().table(TABLE).add_column(column.null()).take()).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        if !manager.has_column(TABLE, COLUMN).await? {
+            return Ok(());
+        }
+        manager.alter_table(Table::alter().table(TABLE).drop_column(COLUMN).take()).await
+    }
+}
