@@ -64,6 +64,23 @@ fn entities_and_migrations_know_no_service_either() {
     }
 }
 
+#[test]
+fn whatever_security_md_is_shown_by_is_a_test() {
+    let text = fs::read_to_string(Path::new(ROOT).join("SECURITY.md")).unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit_once("| "));
+    let words = rows.flat_map(|(_, last)| last.split('`').skip(1).step_by(2));
+    let is_name = |word: &&str| word.contains('_') && !word.contains(['/', '.', ' ', ':']);
+    let named: Vec<&str> = words.filter(is_name).collect();
+    assert!(named.len() > 50, "{named:?}");
+    let sources = sources();
+    let is_test = |name: &str| {
+        let function = format!("fn {name}() {{");
+        sources.iter().any(|(_, text)| text.contains(&function))
+    };
+    let missing: Vec<_> = named.into_iter().filter(|name| !is_test(name)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
 /// Fails with every place, as `path:line`, that is found wrong in a text.
 #[track_caller]
 fn find_none(wrong: impl Fn(&str) -> Vec<usize>) {
