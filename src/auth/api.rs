@@ -44,7 +44,7 @@ request_object! {
         pub password: Password = required,
     }
     read_only: &[],
-    example: { "email": "ada@example.org", "password": "correct horse battery staple" }
+    example: { "email": "ada@example.org", "password": "a quiet bench above the river" }
 }
 
 /// An access token (RFC 6749, section 5.1).

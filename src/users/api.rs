@@ -207,7 +207,7 @@ impl UsersApi {
     ) -> Result<Done, Fails<GrantFails>> {
         let row = caller.require_self(user_id.0)?;
         let mut fields = body.fields();
-        let change = PasswordChange::from_fields(&mut fields, users.password_limits());
+        let change = PasswordChange::from_fields(&mut fields, users.password_limits(), row);
         if let Some(proof) = change.current_password
             && !users.is_password(row, proof).await?
         {

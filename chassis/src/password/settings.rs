@@ -59,16 +59,6 @@ impl PasswordSettings {
         }
     }
 
-    /// Whether a new password has an accepted length, counted in Unicode code points; the error says
-    /// what is allowed, in words for the user.
-    pub fn acceptable(&self, password: &str) -> Result<(), String> {
-        let Self { min_length, max_length, .. } = *self;
-        if (min_length..=max_length).contains(&password.chars().count()) {
-            return Ok(());
-        }
-        Err(format!("must have {min_length} to {max_length} characters"))
-    }
-
     pub(super) fn params(&self) -> argon2::Result<Params> {
         Params::new(self.memory_kib, self.iterations, self.parallelism, None)
     }

@@ -51,6 +51,16 @@ async fn every_argument_that_no_user_may_have_is_named() {
 }
 
 #[tokio::test]
+async fn a_password_that_is_guessed_soon_is_refused_here_too() {
+    let binary = Binary::with_database().await;
+    for password in ["ada@example.org", "Ada Lovelace Ada", "passwordpassword"] {
+        let end = create(&binary, "ada@example.org", "admin", password).await.expect(2);
+        end.complains_of(&["--password must not be"]);
+        end.is_silent_about(&[password]);
+    }
+}
+
+#[tokio::test]
 async fn an_address_is_given_to_one_user_alone() {
     let binary = Binary::with_database().await;
     create(&binary, "ada@example.org", "user", PASSWORD).await.expect(0);
