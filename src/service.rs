@@ -1,6 +1,7 @@
 //! The life of the service: boot in the order that things need each other, and the way out in reverse.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use sea_orm::DatabaseConnection;
 
 use crate::app;
 use crate::auth::AuthMode;
+use crate::auth::attempts::Attempts;
 use crate::failure::Failure;
 use crate::idempotency::Idempotency;
 use crate::settings::Settings;
@@ -51,7 +53,7 @@ pub struct Service {
 }
 
 /// What asks the database without being asked; ends with its handles.
-type Background = ([Watch; 2], Option<ReplicaWatch>, Recurring);
+type Background = ([Watch; 2], Option<ReplicaWatch>, [Recurring; 2]);
 
 /// Runs the service until a signal asks it to end.
 pub async fn run(
@@ -127,7 +129,9 @@ impl Service {
         };
         let public = public.serve(site, telemetry);
         let keys = Idempotency::new(database.clone(), settings.server.request_timeout);
-        let clean_up = keys.clean_up_every(CLEAN_UP_PAUSE);
+        let attempts = Attempts::new(database.clone());
+        let clean_up =
+            [keys.clean_up_every(CLEAN_UP_PAUSE), attempts.clean_up_every(CLEAN_UP_PAUSE)];
         health.started();
         health.settled().await;
         Ok(Self {
@@ -188,6 +192,10 @@ impl Service {
     fn tell_ready(&self, settings: &Settings, telemetry: &Telemetry, started: Instant) {
         if settings.auth.mode == AuthMode::Off {
             tracing::warn!("auth.mode is off: every caller is an administrator");
+        }
+        if let Some(limit) = settings.password.exceeded_limit(Path::new("/")) {
+            let needed = settings.password.memory();
+            tracing::warn!(needed, limit, "hashing may take more than half of the memory limit");
         }
         let startup = started.elapsed();
         telemetry.metrics().startup_duration.set(startup.as_secs_f64());

@@ -1,6 +1,7 @@
 //! Hashing of passwords with argon2id, bounded: so many at once, so many waiting, the rest refused at
 //! once. Which passwords are accepted is decided by the service, with [`PasswordSettings::acceptable`].
 
+mod budget;
 mod common;
 mod guess;
 mod rules;

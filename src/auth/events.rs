@@ -14,6 +14,12 @@ pub enum Event {
     LoginSuccess,
     /// Somebody could not log in.
     LoginFail,
+    /// Logins to an account have to wait from now on.
+    LoginLock,
+    /// Logins to an account have to wait as long as they ever do.
+    LoginFailMax,
+    /// An operator did what no caller may.
+    AdminAction,
     /// An access token was issued.
     TokenCreated,
     /// A token was used after its user's sessions had ended.
@@ -40,9 +46,12 @@ pub struct Events(Metrics);
 
 impl Event {
     /// Every one there is.
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 14] = [
         Self::LoginSuccess,
         Self::LoginFail,
+        Self::LoginLock,
+        Self::LoginFailMax,
+        Self::AdminAction,
         Self::TokenCreated,
         Self::TokenReuse,
         Self::PasswordChange,
@@ -55,7 +64,7 @@ impl Event {
     ];
 
     /// The rows of the catalogue.
-    pub fn rows() -> [EventRow; 11] {
+    pub fn rows() -> [EventRow; 14] {
         Self::ALL.map(|event| EventRow {
             name: event.name(),
             level: if event.failed() { "WARN" } else { "INFO" },
@@ -68,6 +77,9 @@ impl Event {
         match self {
             Self::LoginSuccess => "authn_login_success",
             Self::LoginFail => "authn_login_fail",
+            Self::LoginLock => "authn_login_lock",
+            Self::LoginFailMax => "authn_login_fail_max",
+            Self::AdminAction => "authz_admin",
             Self::TokenCreated => "authn_token_created",
             Self::TokenReuse => "authn_token_reuse",
             Self::PasswordChange => "authn_password_change",
@@ -84,6 +96,11 @@ impl Event {
         match self {
             Self::LoginSuccess => "somebody logged in",
             Self::LoginFail => "somebody could not log in",
+            Self::LoginLock => {
+                "wrong passwords in a row: logins to an account have to wait from now on"
+            }
+            Self::LoginFailMax => "still more of them: logins wait as long as they ever do",
+            Self::AdminAction => "an operator did what no caller may, such as `users unlock`",
             Self::TokenCreated => "an access token was issued",
             Self::TokenReuse => "a token was used after its user's sessions had ended",
             Self::PasswordChange => "a user chose another password",
@@ -98,10 +115,14 @@ impl Event {
 
     fn failed(self) -> bool {
         match self {
-            Self::LoginFail | Self::TokenReuse | Self::PasswordChangeFail | Self::AccessDenied => {
-                true
-            }
+            Self::LoginFail
+            | Self::LoginLock
+            | Self::LoginFailMax
+            | Self::TokenReuse
+            | Self::PasswordChangeFail
+            | Self::AccessDenied => true,
             Self::LoginSuccess
+            | Self::AdminAction
             | Self::TokenCreated
             | Self::PasswordChange
             | Self::RoleChange
@@ -124,6 +145,27 @@ impl Events {
 
     /// Tells that `actor` (nobody, when not signed in) did or tried something to the user `target`.
     pub fn record(&self, event: Event, actor: Option<Uuid>, target: Option<Uuid>) {
+        self.tell(event, None, actor, target);
+    }
+
+    /// The same with a reason, a fixed word that stands on the line and is no label of a metric.
+    pub fn record_because(
+        &self,
+        event: Event,
+        reason: &'static str,
+        actor: Option<Uuid>,
+        target: Option<Uuid>,
+    ) {
+        self.tell(event, Some(reason), actor, target);
+    }
+
+    fn tell(
+        &self,
+        event: Event,
+        reason: Option<&'static str>,
+        actor: Option<Uuid>,
+        target: Option<Uuid>,
+    ) {
         let name = event.name();
         self.0.auth_events.with_label_values(&[name]).inc();
         let actor = actor.map(tracing::field::display);
@@ -132,6 +174,7 @@ impl Events {
             warn!(
                 event.name = name,
                 event.outcome = "failure",
+                event.reason = reason,
                 actor.id = actor,
                 target.id = target,
                 "security event"
@@ -140,6 +183,7 @@ impl Events {
             info!(
                 event.name = name,
                 event.outcome = "success",
+                event.reason = reason,
                 actor.id = actor,
                 target.id = target,
                 "security event"

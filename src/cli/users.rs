@@ -3,6 +3,7 @@
 use std::io::{self, BufRead};
 use std::process::ExitCode;
 
+use belvedere_entity::user;
 use belvedere_migration as migration;
 use chassis::database::Database;
 use chassis::http::input::Fields;
@@ -14,6 +15,7 @@ use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
 use super::print;
+use crate::auth::attempts::Attempts;
 use crate::auth::{Event, Events};
 use crate::failure::Failure;
 use crate::idempotency::Idempotency;
@@ -46,6 +48,11 @@ pub(super) enum Users {
         /// What the user may do from now on.
         #[arg(value_enum)]
         role: RoleName,
+    },
+    /// Lifts the delay that wrong passwords have put on an account.
+    Unlock {
+        /// The address of the user.
+        email: String,
     },
 }
 
@@ -98,16 +105,20 @@ impl Users {
                 Ok(row.id.to_string())
             }
             Self::SetRole { email, role } => {
-                let email = Email::parse(email)
-                    .map_err(|allowed| Failure::Arguments(format!("EMAIL: {allowed}")))?;
-                let row = store::find_by_email(database, &email).await.map_err(Failure::running)?;
-                let row = row
-                    .ok_or_else(|| Failure::Running("there is no user with this address".into()))?;
+                let row = find(database, email).await?;
                 let set = || store::set_role(database, row.id, role.into());
                 let granted = database.retrying(set).await;
                 if granted.map_err(Failure::running)?.changed {
                     events.record(Event::RoleChange, None, Some(row.id));
                 }
+                Ok(row.id.to_string())
+            }
+            Self::Unlock { email } => {
+                let row = find(database, email).await?;
+                let attempts = Attempts::new(database.clone());
+                let unlocked = attempts.unlock(row.email.expose(), row.id).await;
+                unlocked.map_err(Failure::running)?;
+                events.record_because(Event::AdminAction, "unlock", None, Some(row.id));
                 Ok(row.id.to_string())
             }
         }
@@ -136,6 +147,13 @@ async fn prepare(settings: &Settings, database: &Database) -> Result<(), Failure
             Err(Failure::Running(format!("{pending}: run `belvedere migrate up`").into()))
         }
     }
+}
+
+async fn find(database: &Database, email: String) -> Result<user::Model, Failure> {
+    let email =
+        Email::parse(email).map_err(|allowed| Failure::Arguments(format!("EMAIL: {allowed}")))?;
+    let row = store::find_by_email(database, &email).await.map_err(Failure::running)?;
+    row.ok_or_else(|| Failure::Running("there is no user with this address".into()))
 }
 
 fn piped() -> Result<Secret, Failure> {

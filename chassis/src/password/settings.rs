@@ -1,5 +1,7 @@
 //! The keys of the section `password`.
 
+use std::thread::available_parallelism;
+
 use argon2::Params;
 
 use crate::settings::{Report, Secret};
@@ -57,6 +59,18 @@ impl PasswordSettings {
         if self.max_length > 4096 {
             report.reject("password.max_length", "at most 4096");
         }
+    }
+
+    /// How many hashes may run at once.
+    pub(super) fn turns(&self) -> usize {
+        let cores = || available_parallelism().map_or(1, usize::from);
+        self.max_concurrent.unwrap_or_else(cores)
+    }
+
+    /// What every hash begins with that has the present parameters.
+    pub fn present_prefix(&self) -> String {
+        let Self { memory_kib, iterations, parallelism, .. } = self;
+        format!("$argon2id$v=19$m={memory_kib},t={iterations},p={parallelism}$")
     }
 
     pub(super) fn params(&self) -> argon2::Result<Params> {

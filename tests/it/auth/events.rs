@@ -1,5 +1,6 @@
 //! Security events: one log line and one count each, with ids and nothing else of a person.
 
+use belvedere::auth::attempts::FREE;
 use chassis::testing::Call;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -7,9 +8,12 @@ use uuid::Uuid;
 use crate::support::{App, PASSWORD, Person, new_user};
 
 /// Everything that is ever told, in OWASP's vocabulary.
-const EVENTS: [&str; 11] = [
+const EVENTS: [&str; 14] = [
     "authn_login_success",
     "authn_login_fail",
+    "authn_login_lock",
+    "authn_login_fail_max",
+    "authz_admin",
     "authn_token_created",
     "authn_token_reuse",
     "authn_password_change",
@@ -53,6 +57,28 @@ async fn logins_are_told() {
     assert_eq!(events(&told), [("authn_login_fail", None, id)]);
     let told = app.told_by(log_in("eve@example.org", NEXT), 401).await;
     assert_eq!(events(&told), [("authn_login_fail", None, None)]);
+    assert_eq!(told[0]["event.reason"], "unknown_address");
+}
+
+#[tokio::test]
+async fn logins_that_have_to_wait_are_told_with_their_reason() {
+    let app = App::start().await;
+    let ada = app.person().await;
+    let id = Some(ada.id.as_str());
+    let log_in = || {
+        let credentials = json!({ "email": ada.email, "password": "not the password" });
+        app.client.post("/auth/login").json(&credentials)
+    };
+    for _ in 1..FREE {
+        let told = app.told_by(log_in(), 401).await;
+        assert_eq!(events(&told), [("authn_login_fail", None, id)]);
+        assert_eq!(told[0]["event.reason"], "wrong_password");
+    }
+    let told = app.told_by(log_in(), 401).await;
+    assert_eq!(events(&told), [("authn_login_fail", None, id), ("authn_login_lock", None, id)]);
+    let told = app.told_by(log_in(), 429).await;
+    assert_eq!(events(&told), [("authn_login_fail", None, None)]);
+    assert_eq!(told[0]["event.reason"], "delayed");
 }
 
 #[tokio::test]
@@ -165,6 +191,7 @@ async fn an_event_has_an_outcome_and_ids_and_no_more() {
         "trace_flags",
         "event.name",
         "event.outcome",
+        "event.reason",
         "actor.id",
         "target.id",
     ];

@@ -1,6 +1,10 @@
 //! `belvedere users`
 
+use belvedere_entity::login_failure::{Column, Entity};
 use chassis::testing::Client;
+use chrono::{Duration, Utc};
+use sea_orm::EntityTrait;
+use sea_orm::sea_query::Expr;
 use serde_json::{Value, json};
 
 use crate::support::PASSWORD;
@@ -95,6 +99,31 @@ async fn a_role_is_set_for_users_that_exist_and_to_roles_that_exist() {
     end.complains_of(&["there is no user with this address"]);
     set_role("nobody", "admin").await.expect(2).complains_of(&["EMAIL: must be an e-mail address"]);
     set_role("nobody@example.org", "boss").await.expect(2).complains_of(&["boss", "user, admin"]);
+}
+
+#[tokio::test]
+async fn an_account_that_has_to_wait_is_unlocked() {
+    let binary = Binary::with_database().await;
+    create(&binary, "ada@example.org", "user", PASSWORD).await.expect(0);
+    let mut process = binary.serve();
+    let client = Client::new(process.ready().await);
+    let wrong = json!({ "email": "ada@example.org", "password": "not the password" });
+    client.post("/auth/login").json(&wrong).send().await.problem(401);
+    // As after many more.
+    let database = binary.connect().await;
+    let later = Expr::value(Utc::now() + Duration::minutes(15));
+    let delay = Entity::update_many().col_expr(Column::OpenAt, later);
+    delay.exec(&database).await.unwrap();
+    database.close().await;
+    let right = json!({ "email": "ada@example.org", "password": PASSWORD });
+    client.post("/auth/login").json(&right).send().await.problem(429);
+    let end = binary.run(&["users", "unlock", "Ada@Example.org"]).await.expect(0);
+    assert!(end.stderr.contains("authz_admin"), "{}", end.stderr);
+    let _ = log_in(&client, "ada@example.org").await;
+
+    let unlock = async |email| binary.run(&["users", "unlock", email]).await;
+    unlock("nobody@example.org").await.expect(1).complains_of(&["there is no user"]);
+    unlock("nobody").await.expect(2).complains_of(&["EMAIL: must be an e-mail address"]);
 }
 
 #[tokio::test]
