@@ -26,6 +26,7 @@ use crate::auth::attempts::Attempts;
 use crate::failure::Failure;
 use crate::idempotency::Idempotency;
 use crate::settings::Settings;
+use crate::users::outdated;
 
 /// Flushing telemetry ends within five seconds also when the collector hangs; the last lines take the rest.
 pub const FLUSH_TIMEOUT: Duration = Duration::from_millis(4500);
@@ -53,7 +54,7 @@ pub struct Service {
 }
 
 /// What asks the database without being asked; ends with its handles.
-type Background = ([Watch; 2], Option<ReplicaWatch>, [Recurring; 2]);
+type Background = ([Watch; 2], Option<ReplicaWatch>, [Recurring; 3]);
 
 /// Runs the service until a signal asks it to end.
 pub async fn run(
@@ -130,8 +131,11 @@ impl Service {
         let public = public.serve(site, telemetry);
         let keys = Idempotency::new(database.clone(), settings.server.request_timeout);
         let attempts = Attempts::new(database.clone());
-        let clean_up =
-            [keys.clean_up_every(CLEAN_UP_PAUSE), attempts.clean_up_every(CLEAN_UP_PAUSE)];
+        let recurring = [
+            keys.clean_up_every(CLEAN_UP_PAUSE),
+            attempts.clean_up_every(CLEAN_UP_PAUSE),
+            outdated::count_every_hour(&database, &settings.password, metrics),
+        ];
         health.started();
         health.settled().await;
         Ok(Self {
@@ -141,7 +145,7 @@ impl Service {
             ops,
             drain_delay: settings.server.drain_delay,
             drain_timeout: settings.server.drain_timeout,
-            background: (watches, replica, clean_up),
+            background: (watches, replica, recurring),
         })
     }
 

@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, mpsc};
 
-use belvedere::users::store;
+use belvedere::users::{outdated, store};
+use chassis::password::PasswordSettings;
 use tokio::runtime::Builder;
 use tokio::task::{JoinSet, spawn_blocking};
 
-use crate::support::{App, PASSWORD, Person, new_user};
+use crate::support::{App, PASSWORD, Person, eventually, new_user};
 
 #[tokio::test]
 async fn a_hash_follows_the_settings_at_the_next_login() {
@@ -30,6 +31,33 @@ async fn a_hash_follows_the_settings_at_the_next_login() {
     let me = ada.client.get("/users/me").send().await.expect(200);
     assert_eq!(me.header("etag"), "\"1\"");
     assert_eq!(me.json()["created_at"], me.json()["updated_at"]);
+}
+
+#[tokio::test]
+async fn users_with_outdated_hashes_are_counted() {
+    let app = App::start().await;
+    let (ada, _) = (app.person().await, app.person().await);
+    let database = app.connection().await;
+    let stronger = PasswordSettings { memory_kib: 128, iterations: 2, ..weak() };
+    let of = async |settings: &PasswordSettings| {
+        outdated::count(&database, &settings.present_prefix()).await.unwrap()
+    };
+    assert_eq!((of(&weak()).await, of(&stronger).await), (0, 2));
+    let renewing = App::on(Arc::clone(&app.database), |settings| {
+        settings.password.memory_kib = 128;
+        settings.password.iterations = 2;
+    })
+    .await;
+    let _ = renewing.log_in(&ada.email, PASSWORD).await.expect(200);
+    assert_eq!((of(&weak()).await, of(&stronger).await), (1, 1));
+    database.close().await;
+    let told = async || renewing.witness.metric("password_hashes_outdated", &[]) > 0.5;
+    eventually("the gauge tells of one", told).await;
+}
+
+/// As `support::settings` has it.
+fn weak() -> PasswordSettings {
+    PasswordSettings { memory_kib: 64, iterations: 1, ..PasswordSettings::default() }
 }
 
 /// The runtime's only thread that may block is held, so that the first registration has its turn at hashing
