@@ -6,13 +6,17 @@ use std::sync::Arc;
 
 use chassis::database::Database;
 use chassis::password::PasswordHasher;
+use chassis::problem::{Problem, ProblemType};
 use chassis::telemetry::Metrics;
+use uuid::Uuid;
 
 use crate::sessions::Sessions;
 
 pub mod api;
+pub mod attempts;
 mod caller;
 mod events;
+mod origin;
 mod recent_writers;
 mod settings;
 mod tokens;
@@ -22,7 +26,9 @@ pub use events::{Event, Events};
 pub use settings::{AuthMode, AuthSettings, Registration};
 pub use tokens::{Access, Issued, Jwk, KeyError, TokenError, Tokens};
 
+use self::attempts::{Attempt, Attempts, Begun, Guessed, Reached};
 use self::recent_writers::RecentWriters;
+use crate::users::UserError;
 
 /// What it takes to know a caller. Cheap to clone; the application adds it to every request's data.
 #[derive(Clone)]
@@ -36,6 +42,7 @@ struct Parts {
     database: Database,
     hasher: PasswordHasher,
     events: Events,
+    attempts: Attempts,
     recent_writers: RecentWriters,
 }
 
@@ -52,6 +59,7 @@ impl AuthContext {
             registration: settings.registration,
             tokens: Tokens::new(settings)?,
             sessions: Sessions::new(database.clone(), settings.lifetimes()),
+            attempts: Attempts::new(database.clone()),
             database,
             hasher,
             events: Events::new(metrics),
@@ -72,5 +80,29 @@ impl AuthContext {
     /// Where security events are told.
     pub fn events(&self) -> &Events {
         &self.0.events
+    }
+
+    /// Counts an attempt to show a password, or refuses it because of those before it.
+    pub async fn admit(&self, guessed: Guessed, event: Event) -> Result<Attempt, Problem> {
+        match self.0.attempts.begin(guessed).await.map_err(UserError::from)? {
+            Begun::Allowed(attempt) => Ok(attempt),
+            Begun::Delayed(wait) => {
+                self.events().record_because(event, "delayed", None, None);
+                // Rounded up: who comes back then is let in.
+                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                Err(Problem::new(&ProblemType::TOO_MANY_REQUESTS)
+                    .detail("too many wrong passwords in a row: wait before the next attempt")
+                    .retry_after(seconds))
+            }
+        }
+    }
+
+    /// Tells what a wrong password has brought about.
+    pub fn count_failure(&self, attempt: Attempt, target: Option<Uuid>) {
+        match attempt.failed() {
+            Some(Reached::Delay) => self.events().record(Event::LoginLock, None, target),
+            Some(Reached::LongestDelay) => self.events().record(Event::LoginFailMax, None, target),
+            None => {}
+        }
     }
 }

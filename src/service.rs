@@ -1,6 +1,7 @@
 //! The life of the service: boot in the order that things need each other, and the way out in reverse.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,10 +22,12 @@ use sea_orm::DatabaseConnection;
 
 use crate::app;
 use crate::auth::AuthMode;
+use crate::auth::attempts::Attempts;
 use crate::failure::Failure;
 use crate::idempotency::Idempotency;
 use crate::sessions::Sessions;
 use crate::settings::Settings;
+use crate::users::outdated;
 
 /// Flushing telemetry ends within five seconds also when the collector hangs; the last lines take the rest.
 pub const FLUSH_TIMEOUT: Duration = Duration::from_millis(4500);
@@ -52,7 +55,7 @@ pub struct Service {
 }
 
 /// What asks the database without being asked; ends with its handles.
-type Background = ([Watch; 2], Option<ReplicaWatch>, [Recurring; 2]);
+type Background = ([Watch; 2], Option<ReplicaWatch>, [Recurring; 4]);
 
 /// Runs the service until a signal asks it to end.
 pub async fn run(
@@ -129,8 +132,13 @@ impl Service {
         let public = public.serve(site, telemetry);
         let keys = Idempotency::new(database.clone(), settings.server.request_timeout);
         let sessions = Sessions::new(database.clone(), settings.auth.lifetimes());
-        let clean_up =
-            [keys.clean_up_every(CLEAN_UP_PAUSE), sessions.clean_up_every(CLEAN_UP_PAUSE)];
+        let attempts = Attempts::new(database.clone());
+        let recurring = [
+            keys.clean_up_every(CLEAN_UP_PAUSE),
+            sessions.clean_up_every(CLEAN_UP_PAUSE),
+            attempts.clean_up_every(CLEAN_UP_PAUSE),
+            outdated::count_every_hour(&database, &settings.password, metrics),
+        ];
         health.started();
         health.settled().await;
         Ok(Self {
@@ -140,7 +148,7 @@ impl Service {
             ops,
             drain_delay: settings.server.drain_delay,
             drain_timeout: settings.server.drain_timeout,
-            background: (watches, replica, clean_up),
+            background: (watches, replica, recurring),
         })
     }
 
@@ -191,6 +199,10 @@ impl Service {
     fn tell_ready(&self, settings: &Settings, telemetry: &Telemetry, started: Instant) {
         if settings.auth.mode == AuthMode::Off {
             tracing::warn!("auth.mode is off: every caller is an administrator");
+        }
+        if let Some(limit) = settings.password.exceeded_limit(Path::new("/")) {
+            let needed = settings.password.memory();
+            tracing::warn!(needed, limit, "hashing may take more than half of the memory limit");
         }
         let startup = started.elapsed();
         telemetry.metrics().startup_duration.set(startup.as_secs_f64());

@@ -1,6 +1,6 @@
 //! All settings of the service, composed of the sections that live beside the code they configure.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chassis::database::DatabaseSettings;
 use chassis::http::StackSettings;
@@ -76,6 +76,7 @@ impl Settings {
         self.server.check(self.environment, report);
         self.ops.check(self.environment, report);
         self.auth.check(self.environment, report);
+        self.password.check_memory(self.environment, Path::new("/"), report);
         self.check_for_command(report);
     }
 

@@ -11,7 +11,8 @@ pub fn catalogue() -> Catalogue {
     catalogue.spans.push(MIGRATION);
     catalogue.lines.push(SECURITY_EVENT);
     catalogue.lines.extend(MIGRATIONS);
-    catalogue.lines.extend([EXPIRED_KEYS, EXPIRED_SESSIONS]);
+    catalogue.lines.extend(EXPIRED);
+    catalogue.lines.extend(PASSWORDS);
     catalogue.events.extend(Event::rows());
     catalogue
 }
@@ -73,19 +74,44 @@ const MIGRATIONS: [LineRow; 6] = [
     },
 ];
 
-const EXPIRED_KEYS: LineRow = LineRow {
-    message: "expired idempotency keys stay",
-    level: "WARN",
-    when: "they could not be deleted; the next round tries it again",
-    fields: &[Field::always("error", "string", "what the database said")],
-};
+const EXPIRED: [LineRow; 3] = [
+    LineRow {
+        message: "expired idempotency keys stay",
+        level: "WARN",
+        when: "they could not be deleted; the next round tries it again",
+        fields: &[Field::always("error", "string", "what the database said")],
+    },
+    LineRow {
+        message: "expired sessions stay",
+        level: "WARN",
+        when: "they could not be deleted, and are over all the same; the next round tries it again",
+        fields: &[Field::always("error", "string", "what the database said")],
+    },
+    LineRow {
+        message: "expired login failures stay",
+        level: "WARN",
+        when: "they could not be deleted; the next round tries it again",
+        fields: &[Field::always("error", "string", "what the database said")],
+    },
+];
 
-const EXPIRED_SESSIONS: LineRow = LineRow {
-    message: "expired sessions stay",
-    level: "WARN",
-    when: "they could not be deleted, and are over all the same; the next round tries it again",
-    fields: &[Field::always("error", "string", "what the database said")],
-};
+const PASSWORDS: [LineRow; 2] = [
+    LineRow {
+        message: "hashing may take more than half of the memory limit",
+        level: "WARN",
+        when: "the service starts, and its cgroup allows too little; in production it does not start",
+        fields: &[
+            Field::always("needed", "int", "bytes that all hashes at once take"),
+            Field::always("limit", "int", "bytes that the cgroup allows"),
+        ],
+    },
+    LineRow {
+        message: "outdated password hashes were not counted",
+        level: "WARN",
+        when: "the database did not answer; the next round tries it again",
+        fields: &[Field::always("error", "string", "what the database said")],
+    },
+];
 
 const SECURITY_EVENT: LineRow = LineRow {
     message: "security event",
@@ -94,7 +120,12 @@ const SECURITY_EVENT: LineRow = LineRow {
     fields: &[
         Field::always("event.name", "string", "see the security events below"),
         Field::always("event.outcome", "string", "`success` or `failure`"),
-        Field::when("event.reason", "string", "there are several", "why, in a word from the code"),
+        Field::when(
+            "event.reason",
+            "string",
+            "there is more to say",
+            "a fixed word: `unknown_address`, `wrong_password`, `disabled`, `delayed`, `expired`, `spent`, `revoked`, `enabled`, `unlock`",
+        ),
         Field::when("actor.id", "string", "signed in", "the user who did or tried it"),
         Field::when("target.id", "string", "known", "the user whom it was done to"),
     ],

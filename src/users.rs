@@ -21,6 +21,7 @@ use crate::idempotency::{self, About, Answer, Begun, Idempotency, KeyError, Stor
 pub mod api;
 mod error;
 pub mod model;
+pub mod outdated;
 mod page;
 pub mod store;
 

@@ -1,6 +1,10 @@
 //! Hashing of passwords with argon2id, bounded: so many at once, so many waiting, the rest refused at
 //! once. Which passwords are accepted is decided by the service, with [`PasswordSettings::acceptable`].
 
+mod budget;
+mod common;
+mod guess;
+mod rules;
 mod settings;
 
 use std::sync::Arc;
@@ -16,6 +20,7 @@ use tokio::task::spawn_blocking;
 use tracing::field::Empty;
 use tracing::{Dispatch, Span, debug, dispatcher, info_span};
 
+pub use rules::Known;
 pub use settings::PasswordSettings;
 
 use crate::settings::Secret;

@@ -8,6 +8,9 @@ use tracing::instrument::WithSubscriber;
 
 use crate::jitter::jittered;
 
+/// When the service has begun to answer, but before anybody looks for the result.
+const SOON: Duration = Duration::from_secs(10);
+
 /// Work that is done now and then; it ends when this is dropped.
 #[must_use = "the work ends when its handle is dropped"]
 pub struct Recurring(JoinHandle<()>);
@@ -19,10 +22,26 @@ impl Recurring {
     where
         W: Future<Output = ()> + Send,
     {
+        Self::start(jittered(pause, 0.5..1.5), pause, work)
+    }
+
+    /// The same, for the first time within ten seconds.
+    pub fn soon_and_every<W>(pause: Duration, work: impl Fn() -> W + Send + 'static) -> Self
+    where
+        W: Future<Output = ()> + Send,
+    {
+        Self::start(jittered(SOON, 0.0..1.0), pause, work)
+    }
+
+    fn start<W>(first: Duration, pause: Duration, work: impl Fn() -> W + Send + 'static) -> Self
+    where
+        W: Future<Output = ()> + Send,
+    {
         let recurring = async move {
+            sleep(first).await;
             loop {
-                sleep(jittered(pause, 0.5..1.5)).await;
                 work().await;
+                sleep(jittered(pause, 0.5..1.5)).await;
             }
         };
         Self(tokio::spawn(recurring.with_current_subscriber()))
@@ -60,5 +79,21 @@ mod tests {
         drop(recurring);
         sleep(Duration::from_hours(1)).await;
         assert_eq!(count.load(Ordering::Relaxed), done);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn its_first_time_may_be_soon() {
+        let count = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&count);
+        let _recurring = Recurring::soon_and_every(Duration::from_hours(1), move || {
+            let counted = Arc::clone(&counted);
+            async move {
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        sleep(Duration::from_secs(11)).await;
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+        sleep(Duration::from_hours(2)).await;
+        assert!((2..=5).contains(&count.load(Ordering::Relaxed)));
     }
 }

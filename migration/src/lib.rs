@@ -39,6 +39,7 @@ mod m20261120_000001_create_users;
 mod m20261120_000002_create_idempotency_keys;
 mod m20261120_000003_compare_keys_without_padding;
 mod m20261128_000004_create_sessions;
+mod m20261128_000005_create_login_failures;
 mod m20261128_000007_disable_users;
 mod reason;
 mod runner;
@@ -121,6 +122,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000002_create_idempotency_keys::Migration),
             Box::new(m20261120_000003_compare_keys_without_padding::Migration),
             Box::new(m20261128_000004_create_sessions::Migration),
+            Box::new(m20261128_000005_create_login_failures::Migration),
             Box::new(m20261128_000007_disable_users::Migration),
         ]
     }

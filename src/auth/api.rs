@@ -19,7 +19,9 @@ use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
 use serde_json::Value;
 
+use super::attempts::Guessed;
 use super::caller::unknown;
+use super::origin::Origin;
 use super::{Access, AuthContext, Event};
 use crate::schema::{request_object, text_type};
 use crate::sessions::{RefreshToken, Renewal, Renewed};
@@ -57,7 +59,7 @@ request_object! {
         pub password: Password = required,
     }
     read_only: &[],
-    example: { "email": "ada@example.org", "password": "correct horse battery staple" }
+    example: { "email": "ada@example.org", "password": "a quiet bench above the river" }
 }
 
 /// A refresh token as it was sent; whether it is one only the answer tells.
@@ -121,15 +123,18 @@ impl AuthApi {
     ///
     /// Exchanges an e-mail address and a password for an access token, and a refresh token to go on with.
     /// Both end early when the session is ended, the user's password or role changes, or the user is
-    /// disabled or deleted.
+    /// disabled or deleted. After ten wrong passwords in a row attempts on an account have to wait, twice as
+    /// long each time and at most a quarter of an hour: 429 says how long, whatever the password and whether
+    /// there is such an account or not.
     #[oai(path = "/auth/login", method = "post", operation_id = "log_in")]
     async fn log_in(
         &self,
         context: Data<&AuthContext>,
         request: &Request,
+        origin: Origin,
         body: Body<Credentials>,
     ) -> Result<SignedIn, Fails<LoginFails>> {
-        let row = context.authenticate(body.0).await?;
+        let row = context.authenticate(body.0, &origin).await?;
         let tokens = context.sign_in(&row, request.header(header::USER_AGENT)).await?;
         Ok(SignedIn::Tokens(Json(tokens)))
     }
@@ -194,22 +199,36 @@ impl Example for TokenAnswer {
 }
 
 impl AuthContext {
-    /// The user that the credentials belong to.
-    async fn authenticate(&self, credentials: Credentials) -> Result<user::Model, Problem> {
+    /// The user that the credentials belong to. What fails is counted first, and the statements are the
+    /// same for whoever has no account.
+    async fn authenticate(
+        &self,
+        credentials: Credentials,
+        origin: &Origin,
+    ) -> Result<user::Model, Problem> {
         let password = credentials.password.0;
+        let address = credentials.email.into_pii().into_exposed();
+        let guessed = Guessed::login(&address, origin.network());
+        let attempt = self.admit(guessed, Event::LoginFail).await?;
         // What is no address at all belongs to nobody, and takes as long to find out.
-        let found = match Email::parse(credentials.email.into_pii().into_exposed()) {
+        let found = match Email::parse(address) {
             Ok(email) => store::find_by_email(&self.0.database, &email).await?,
             Err(_) => None,
         };
         let stored = found.as_ref().map(|row| row.password_hash.expose());
-        let verdict =
-            self.0.hasher.verify(password.clone(), stored).await.map_err(UserError::Hash)?;
+        let verdict = match self.0.hasher.verify(password.clone(), stored).await {
+            Ok(verdict) => verdict,
+            Err(error) => {
+                attempt.undo().await;
+                return Err(UserError::Hash(error).into());
+            }
+        };
         let reason = match (verdict, &found) {
             (_, None) => "unknown_address",
             (Verdict::Wrong, _) => "wrong_password",
             (_, Some(row)) if row.disabled_at.is_some() => "disabled",
             (verdict, Some(row)) => {
+                attempt.succeeded().await.map_err(UserError::from)?;
                 if verdict == Verdict::RightButOutdated {
                     self.rehash(row, password).await;
                 }
@@ -218,6 +237,7 @@ impl AuthContext {
         };
         let target = found.map(|row| row.id);
         self.events().record_because(Event::LoginFail, reason, None, target);
+        self.count_failure(attempt, target);
         Err(unknown("the e-mail address or the password is wrong"))
     }
 

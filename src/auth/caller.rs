@@ -10,8 +10,10 @@ use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use uuid::Uuid;
 
+use super::attempts::Guessed;
 use super::{Access, AuthContext, AuthMode, Event, Registration};
-use crate::users::{UserError, store};
+use crate::users::model::Password;
+use crate::users::{UserError, Users, store};
 
 /// The name of the security scheme in the `OpenAPI` document.
 const SCHEME: &str = "bearer";
@@ -96,6 +98,33 @@ impl Caller {
         match self.row() {
             Some(row) if row.id == id => Ok(row),
             _ => Err(self.forbidden(Some(id))),
+        }
+    }
+
+    /// Whether this is the password of the caller, whose row this is. Who took over a session could guess
+    /// here, so it is counted.
+    pub async fn proves(
+        &self,
+        users: &Users,
+        row: &user::Model,
+        password: Password,
+    ) -> Result<bool, Problem> {
+        let event = Event::PasswordChangeFail;
+        let attempt = self.context.admit(Guessed::proof(row.id), event).await?;
+        match users.is_password(row, password).await {
+            Ok(true) => {
+                attempt.succeeded().await.map_err(UserError::from)?;
+                Ok(true)
+            }
+            Ok(false) => {
+                self.record(event, Some(row.id));
+                self.context.count_failure(attempt, Some(row.id));
+                Ok(false)
+            }
+            Err(error) => {
+                attempt.undo().await;
+                Err(error.into())
+            }
         }
     }
 

@@ -14,6 +14,12 @@ pub enum Event {
     LoginSuccess,
     /// Somebody could not log in.
     LoginFail,
+    /// Logins to an account have to wait from now on.
+    LoginLock,
+    /// Logins to an account have to wait as long as they ever do.
+    LoginFailMax,
+    /// An operator did what no caller may.
+    AdminAction,
     /// An access token was issued.
     TokenCreated,
     /// A token was used after its session had ended, or a refresh token for the second time.
@@ -52,9 +58,12 @@ pub struct Events(Metrics);
 
 impl Event {
     /// Every one there is.
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 20] = [
         Self::LoginSuccess,
         Self::LoginFail,
+        Self::LoginLock,
+        Self::LoginFailMax,
+        Self::AdminAction,
         Self::TokenCreated,
         Self::TokenReuse,
         Self::TokenRevoked,
@@ -73,7 +82,7 @@ impl Event {
     ];
 
     /// The rows of the catalogue.
-    pub fn rows() -> [EventRow; 17] {
+    pub fn rows() -> [EventRow; 20] {
         Self::ALL.map(|event| EventRow {
             name: event.name(),
             level: if event.failed() { "WARN" } else { "INFO" },
@@ -86,6 +95,9 @@ impl Event {
         match self {
             Self::LoginSuccess => "authn_login_success",
             Self::LoginFail => "authn_login_fail",
+            Self::LoginLock => "authn_login_lock",
+            Self::LoginFailMax => "authn_login_fail_max",
+            Self::AdminAction => "authz_admin",
             Self::TokenCreated => "authn_token_created",
             Self::TokenReuse => "authn_token_reuse",
             Self::TokenRevoked => "authn_token_revoked",
@@ -108,6 +120,11 @@ impl Event {
         match self {
             Self::LoginSuccess => "somebody logged in",
             Self::LoginFail => "somebody could not log in",
+            Self::LoginLock => {
+                "wrong passwords in a row: logins to an account have to wait from now on"
+            }
+            Self::LoginFailMax => "still more of them: logins wait as long as they ever do",
+            Self::AdminAction => "an operator did what no caller may, such as `users unlock`",
             Self::TokenCreated => "an access token was issued",
             Self::TokenReuse => {
                 "a token was used after its session had ended, or a refresh token for the second time"
@@ -131,11 +148,14 @@ impl Event {
     fn failed(self) -> bool {
         match self {
             Self::LoginFail
+            | Self::LoginLock
+            | Self::LoginFailMax
             | Self::TokenReuse
             | Self::SessionUseAfterExpire
             | Self::PasswordChangeFail
             | Self::AccessDenied => true,
             Self::LoginSuccess
+            | Self::AdminAction
             | Self::TokenCreated
             | Self::TokenRevoked
             | Self::SessionCreated
@@ -166,7 +186,7 @@ impl Events {
         self.tell(event, None, actor, target);
     }
 
-    /// The same with the reason, a word from the code.
+    /// The same with a reason, a fixed word that stands on the line and is no label of a metric.
     pub fn record_because(
         &self,
         event: Event,

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead};
 use std::process::ExitCode;
 
+use belvedere_entity::user;
 use belvedere_migration as migration;
 use chassis::database::Database;
 use chassis::http::input::Fields;
@@ -12,9 +13,9 @@ use chassis::settings::{Environ, Environment, Secret};
 use chassis::telemetry::{Metrics, Telemetry};
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
-use uuid::Uuid;
 
 use super::print;
+use crate::auth::attempts::Attempts;
 use crate::auth::{Event, Events};
 use crate::failure::Failure;
 use crate::idempotency::Idempotency;
@@ -55,6 +56,11 @@ pub(super) enum Users {
     },
     /// Lets a user sign in that was disabled.
     Enable {
+        /// The address of the user.
+        email: String,
+    },
+    /// Lifts the delay that wrong passwords have put on an account.
+    Unlock {
         /// The address of the user.
         email: String,
     },
@@ -109,15 +115,15 @@ impl Users {
                 Ok(row.id.to_string())
             }
             Self::SetRole { email, role } => {
-                let id = known(database, email).await?;
-                let granted = database.retrying(|| store::set_role(database, id, role.into()));
+                let row = find(database, email).await?;
+                let granted = database.retrying(|| store::set_role(database, row.id, role.into()));
                 if granted.await.map_err(Failure::running)?.changed {
-                    events.record(Event::RoleChange, None, Some(id));
+                    events.record(Event::RoleChange, None, Some(row.id));
                 }
-                Ok(id.to_string())
+                Ok(row.id.to_string())
             }
             Self::Disable { email } => {
-                let id = known(database, email).await?;
+                let id = find(database, email).await?.id;
                 let granted = database.retrying(|| store::set_enabled(database, id, false));
                 if granted.await.map_err(Failure::running)?.changed {
                     events.record(Event::UserArchived, None, Some(id));
@@ -125,24 +131,23 @@ impl Users {
                 Ok(id.to_string())
             }
             Self::Enable { email } => {
-                let id = known(database, email).await?;
+                let id = find(database, email).await?.id;
                 let granted = database.retrying(|| store::set_enabled(database, id, true));
                 if granted.await.map_err(Failure::running)?.changed {
                     events.record_because(Event::UserUpdated, "enabled", None, Some(id));
                 }
                 Ok(id.to_string())
             }
+            Self::Unlock { email } => {
+                let row = find(database, email).await?;
+                let attempts = Attempts::new(database.clone());
+                let unlocked = attempts.unlock(row.email.expose(), row.id).await;
+                unlocked.map_err(Failure::running)?;
+                events.record_because(Event::AdminAction, "unlock", None, Some(row.id));
+                Ok(row.id.to_string())
+            }
         }
     }
-}
-
-/// The id of the user with this address.
-async fn known(database: &Database, email: String) -> Result<Uuid, Failure> {
-    let email =
-        Email::parse(email).map_err(|allowed| Failure::Arguments(format!("EMAIL: {allowed}")))?;
-    let row = store::find_by_email(database, &email).await.map_err(Failure::running)?;
-    let row = row.ok_or_else(|| Failure::Running("there is no user with this address".into()))?;
-    Ok(row.id)
 }
 
 impl From<RoleName> for Role {
@@ -167,6 +172,13 @@ async fn prepare(settings: &Settings, database: &Database) -> Result<(), Failure
             Err(Failure::Running(format!("{pending}: run `belvedere migrate up`").into()))
         }
     }
+}
+
+async fn find(database: &Database, email: String) -> Result<user::Model, Failure> {
+    let email =
+        Email::parse(email).map_err(|allowed| Failure::Arguments(format!("EMAIL: {allowed}")))?;
+    let row = store::find_by_email(database, &email).await.map_err(Failure::running)?;
+    row.ok_or_else(|| Failure::Running("there is no user with this address".into()))
 }
 
 fn piped() -> Result<Secret, Failure> {

@@ -195,7 +195,8 @@ impl UsersApi {
     /// Change your password
     ///
     /// Nobody can do this for somebody else. Every session of the user ends, this one too. A wrong
-    /// current password is a field that is not acceptable (422).
+    /// current password is a field that is not acceptable (422), and counts as a wrong login does: after ten
+    /// in a row attempts have to wait (429).
     #[oai(path = "/users/:user_id/password", method = "put", operation_id = "change_password")]
     async fn change_password(
         &self,
@@ -207,11 +208,10 @@ impl UsersApi {
     ) -> Result<Done, Fails<GrantFails>> {
         let row = caller.require_self(user_id.0)?;
         let mut fields = body.fields();
-        let change = PasswordChange::from_fields(&mut fields, users.password_limits());
+        let change = PasswordChange::from_fields(&mut fields, users.password_limits(), row);
         if let Some(proof) = change.current_password
-            && !users.is_password(row, proof).await?
+            && !caller.proves(&users, row, proof).await?
         {
-            caller.record(Event::PasswordChangeFail, Some(row.id));
             fields.reject::<()>("current_password", WRONG_PASSWORD);
         }
         let new = fields.finish(&[], change.new_password)?;

@@ -1,5 +1,6 @@
 //! Who asks, and what they may do.
 
+mod attempts;
 mod authorisation;
 mod events;
 mod hashing;

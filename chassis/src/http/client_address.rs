@@ -45,6 +45,11 @@ impl Client {
         }))
     }
 
+    /// The address that the client's budget is counted under, if it has one.
+    pub fn network(&self) -> Option<IpAddr> {
+        self.key().0
+    }
+
     /// The scheme that the client used.
     pub fn scheme(&self) -> &'static str {
         if self.https { "https" } else { "http" }

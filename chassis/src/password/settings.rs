@@ -1,5 +1,7 @@
 //! The keys of the section `password`.
 
+use std::thread::available_parallelism;
+
 use argon2::Params;
 
 use crate::settings::{Report, Secret};
@@ -59,14 +61,16 @@ impl PasswordSettings {
         }
     }
 
-    /// Whether a new password has an accepted length, counted in Unicode code points; the error says
-    /// what is allowed, in words for the user.
-    pub fn acceptable(&self, password: &str) -> Result<(), String> {
-        let Self { min_length, max_length, .. } = *self;
-        if (min_length..=max_length).contains(&password.chars().count()) {
-            return Ok(());
-        }
-        Err(format!("must have {min_length} to {max_length} characters"))
+    /// How many hashes may run at once.
+    pub(super) fn turns(&self) -> usize {
+        let cores = || available_parallelism().map_or(1, usize::from);
+        self.max_concurrent.unwrap_or_else(cores)
+    }
+
+    /// What every hash begins with that has the present parameters.
+    pub fn present_prefix(&self) -> String {
+        let Self { memory_kib, iterations, parallelism, .. } = self;
+        format!("$argon2id$v=19$m={memory_kib},t={iterations},p={parallelism}$")
     }
 
     pub(super) fn params(&self) -> argon2::Result<Params> {

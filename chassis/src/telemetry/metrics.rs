@@ -67,6 +67,8 @@ pub struct Families {
     pub password_hash_queue: IntGauge,
     /// Label: operation.
     pub password_hash_rejected: IntCounterVec,
+    /// Users whose hash has other parameters than the present ones.
+    pub password_hashes_outdated: IntGauge,
     /// Label: event, in OWASP's vocabulary.
     pub auth_events: IntCounterVec,
     /// Label: level.
@@ -130,6 +132,7 @@ impl Metrics {
             password_hash_duration: r.exemplar_histograms(&rows::PASSWORD_HASH_DURATION)?,
             password_hash_queue: r.gauge(&rows::PASSWORD_HASH_QUEUE)?,
             password_hash_rejected: r.counters(&rows::PASSWORD_HASH_REJECTED)?,
+            password_hashes_outdated: r.gauge(&rows::PASSWORD_HASHES_OUTDATED)?,
             auth_events: r.counters(&rows::AUTH_EVENTS)?,
             log_events: r.counters(&rows::LOG_EVENTS)?,
             log_lines_dropped: r.counters(&rows::LOG_LINES_DROPPED)?,

@@ -1,7 +1,8 @@
 //! The bodies of requests about users: which fields they have, and which must be there.
 
+use belvedere_entity::user;
 use chassis::http::input::Fields;
-use chassis::password::PasswordSettings;
+use chassis::password::{Known, PasswordSettings};
 use poem_openapi::types::MaybeUndefined;
 
 use super::{Address, Email, Name, NewPassword, Password, PhoneNumber, READ_ONLY, Role, Status};
@@ -14,7 +15,9 @@ request_object! {
         pub name: Name = required,
         /// The address to sign in with; unique without regard to case.
         pub email: Email = required,
-        /// 15 to 256 characters, unless the operator set other limits; any characters will do.
+        /// 15 to 256 characters of any kind, unless the operator set other limits; taken exactly as sent.
+        /// Refused where it is commonly used, or made of such passwords, repetitions, rows of keys, or the
+        /// user's name or address.
         pub password: NewPassword = required,
         /// E.164.
         pub phone_number: Option<PhoneNumber> = optional,
@@ -24,7 +27,7 @@ request_object! {
     example: {
         "name": "Ada Lovelace",
         "email": "ada@example.org",
-        "password": "correct horse battery staple",
+        "password": "a quiet bench above the river",
         "phone_number": "+442071838750"
     }
 }
@@ -66,11 +69,13 @@ request_object! {
     pub struct PasswordChange {
         /// The password until now.
         pub current_password: Option<Password> = required,
-        /// 15 to 256 characters, unless the operator set other limits; any characters will do.
+        /// 15 to 256 characters of any kind, unless the operator set other limits; taken exactly as sent.
+        /// Refused where it is commonly used, or made of such passwords, repetitions, rows of keys, or the
+        /// user's name or address.
         pub new_password: Option<NewPassword> = required,
     }
     example: {
-        "current_password": "correct horse battery staple",
+        "current_password": "a quiet bench above the river",
         "new_password": "seven quiet lamps under the bridge"
     }
 }
@@ -96,11 +101,12 @@ request_object! {
 }
 
 impl NewUser {
-    /// Takes the fields; the password is held against the operator's limits.
+    /// Takes the fields; the password is held against the operator's limits and the other fields.
     pub fn from_fields(fields: &mut Fields, limits: &PasswordSettings) -> Option<Self> {
-        let name = fields.required("name");
-        let email = fields.required("email");
-        let password = new_password(fields, "password", limits);
+        let name: Option<Name> = fields.required("name");
+        let email: Option<Email> = fields.required("email");
+        let known = known(name.as_ref().map(Name::expose), email.as_ref().map(Email::expose));
+        let password = new_password(fields, "password", limits, &known);
         let phone_number = fields.optional("phone_number");
         let address = fields.optional("address");
         Some(Self {
@@ -127,11 +133,13 @@ impl NewUser {
 
 impl PasswordChange {
     /// Takes the fields as far as they are acceptable; the new password is held against the operator's
-    /// limits. The proof is to be verified also where the new password is refused: callers hear of both.
-    pub fn from_fields(fields: &mut Fields, limits: &PasswordSettings) -> Self {
+    /// limits and what is known of the user. The proof is to be verified also where the new password is
+    /// refused: callers hear of both.
+    pub fn from_fields(fields: &mut Fields, limits: &PasswordSettings, row: &user::Model) -> Self {
+        let known = known(Some(row.name.expose()), Some(row.email.expose()));
         Self {
             current_password: fields.required("current_password"),
-            new_password: new_password(fields, "new_password", limits),
+            new_password: new_password(fields, "new_password", limits, &known),
         }
     }
 }
@@ -158,13 +166,26 @@ impl From<UserChange> for UserPatch {
     }
 }
 
+/// What no password may be made of: the user's own name and address, as far as they are acceptable
+/// themselves, and the name of the service.
+fn known<'a>(name: Option<&'a str>, email: Option<&'a str>) -> Vec<Known<'a>> {
+    let known = [
+        (name, "the user's name"),
+        (email, "the user's e-mail address"),
+        (Some(env!("CARGO_PKG_NAME")), "the name of this service"),
+    ];
+    let known = known.into_iter().filter_map(|(text, what)| Some(Known { text: text?, what }));
+    known.collect()
+}
+
 fn new_password(
     fields: &mut Fields,
     name: &'static str,
     limits: &PasswordSettings,
+    known: &[Known<'_>],
 ) -> Option<NewPassword> {
     let password: Password = fields.required(name)?;
-    match NewPassword::parse(password.0, limits) {
+    match NewPassword::parse(password.0, limits, known) {
         Ok(password) => Some(password),
         Err(allowed) => fields.reject(name, allowed),
     }

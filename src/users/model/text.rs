@@ -4,7 +4,7 @@
 //! what was sent.
 
 use chassis::http::input::Field;
-use chassis::password::PasswordSettings;
+use chassis::password::{Known, PasswordSettings};
 use chassis::schema_type;
 use chassis::settings::Secret;
 use poem_openapi::registry::MetaSchema;
@@ -117,7 +117,7 @@ text_type! {
 #[derive(Clone, Debug)]
 pub struct Password(pub Secret);
 
-/// A password to be set: within the operator's limits.
+/// A password to be set: within the operator's limits, and not soon guessed.
 #[derive(Clone, Debug)]
 pub struct NewPassword(Secret);
 
@@ -140,9 +140,13 @@ impl Field for Password {
 }
 
 impl NewPassword {
-    /// The password, or what is allowed instead.
-    pub fn parse(password: Secret, limits: &PasswordSettings) -> Result<Self, String> {
-        limits.acceptable(password.expose())?;
+    /// The password, or what is allowed instead, for a user of whom this is known.
+    pub fn parse(
+        password: Secret,
+        limits: &PasswordSettings,
+        known: &[Known<'_>],
+    ) -> Result<Self, String> {
+        limits.acceptable(password.expose(), known)?;
         Ok(Self(password))
     }
 
@@ -155,7 +159,7 @@ impl NewPassword {
 fn password_schema() -> MetaSchema {
     MetaSchema {
         write_only: true,
-        example: Some("correct horse battery staple".into()),
+        example: Some("a quiet bench above the river".into()),
         ..MetaSchema::new_with_format("string", "password")
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use belvedere::auth::attempts::FREE;
 use chassis::testing::Call;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -9,9 +10,12 @@ use uuid::Uuid;
 use crate::support::{App, PASSWORD, Person, new_user};
 
 /// Everything that is ever told, in OWASP's vocabulary.
-const EVENTS: [&str; 17] = [
+const EVENTS: [&str; 20] = [
     "authn_login_success",
     "authn_login_fail",
+    "authn_login_lock",
+    "authn_login_fail_max",
+    "authz_admin",
     "authn_token_created",
     "authn_token_reuse",
     "authn_token_revoked",
@@ -70,6 +74,27 @@ async fn logins_are_told() {
     let told = app.told_by(log_in(&ada.email, PASSWORD), 401).await;
     assert_eq!(events(&told), [("authn_login_fail", None, id)]);
     assert_eq!(reason(&told), "disabled");
+}
+
+#[tokio::test]
+async fn logins_that_have_to_wait_are_told_with_their_reason() {
+    let app = App::start().await;
+    let ada = app.person().await;
+    let id = Some(ada.id.as_str());
+    let log_in = || {
+        let credentials = json!({ "email": ada.email, "password": "not the password" });
+        app.client.post("/auth/login").json(&credentials)
+    };
+    for _ in 1..FREE {
+        let told = app.told_by(log_in(), 401).await;
+        assert_eq!(events(&told), [("authn_login_fail", None, id)]);
+        assert_eq!(reason(&told), "wrong_password");
+    }
+    let told = app.told_by(log_in(), 401).await;
+    assert_eq!(events(&told), [("authn_login_fail", None, id), ("authn_login_lock", None, id)]);
+    let told = app.told_by(log_in(), 429).await;
+    assert_eq!(events(&told), [("authn_login_fail", None, None)]);
+    assert_eq!(reason(&told), "delayed");
 }
 
 #[tokio::test]

@@ -1,6 +1,10 @@
 //! `belvedere users`
 
+use belvedere_entity::login_failure::{Column, Entity};
 use chassis::testing::Client;
+use chrono::{Duration, Utc};
+use sea_orm::EntityTrait;
+use sea_orm::sea_query::Expr;
 use serde_json::{Value, json};
 
 use crate::support::PASSWORD;
@@ -48,6 +52,16 @@ async fn every_argument_that_no_user_may_have_is_named() {
     end.complains_of(&["--name", "--email must be", "--password must have 15 to 256 characters"]);
     end.is_silent_about(&["hunter2"]);
     assert_eq!(end.stdout, "");
+}
+
+#[tokio::test]
+async fn a_password_that_is_guessed_soon_is_refused_here_too() {
+    let binary = Binary::with_database().await;
+    for password in ["ada@example.org", "Ada Lovelace Ada", "passwordpassword"] {
+        let end = create(&binary, "ada@example.org", "admin", password).await.expect(2);
+        end.complains_of(&["--password must not be"]);
+        end.is_silent_about(&[password]);
+    }
 }
 
 #[tokio::test]
@@ -107,6 +121,31 @@ async fn a_user_is_kept_out_and_let_in_again_by_commands() {
         let end = binary.run(&["users", command, "nobody@example.org"]).await.expect(1);
         end.complains_of(&["there is no user with this address"]);
     }
+}
+
+#[tokio::test]
+async fn an_account_that_has_to_wait_is_unlocked() {
+    let binary = Binary::with_database().await;
+    create(&binary, "ada@example.org", "user", PASSWORD).await.expect(0);
+    let mut process = binary.serve();
+    let client = Client::new(process.ready().await);
+    let wrong = json!({ "email": "ada@example.org", "password": "not the password" });
+    client.post("/auth/login").json(&wrong).send().await.problem(401);
+    // As after many more.
+    let database = binary.connect().await;
+    let later = Expr::value(Utc::now() + Duration::minutes(15));
+    let delay = Entity::update_many().col_expr(Column::OpenAt, later);
+    delay.exec(&database).await.unwrap();
+    database.close().await;
+    let right = json!({ "email": "ada@example.org", "password": PASSWORD });
+    client.post("/auth/login").json(&right).send().await.problem(429);
+    let end = binary.run(&["users", "unlock", "Ada@Example.org"]).await.expect(0);
+    assert!(end.stderr.contains("authz_admin"), "{}", end.stderr);
+    let _ = log_in(&client, "ada@example.org").await;
+
+    let unlock = async |email| binary.run(&["users", "unlock", email]).await;
+    unlock("nobody@example.org").await.expect(1).complains_of(&["there is no user"]);
+    unlock("nobody").await.expect(2).complains_of(&["EMAIL: must be an e-mail address"]);
 }
 
 #[tokio::test]

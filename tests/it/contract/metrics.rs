@@ -7,7 +7,7 @@ use super::exposition::Exposition;
 use crate::support::{App, eventually};
 
 /// Name, type and labels, as the contract's table has them.
-const FAMILIES: [(&str, &str, &[&str]); 40] = [
+const FAMILIES: [(&str, &str, &[&str]); 41] = [
     ("auth_events_total", "counter", &["event"]),
     ("build_info", "gauge", &["revision", "rustc_version", "version"]),
     (
@@ -45,6 +45,7 @@ const FAMILIES: [(&str, &str, &[&str]); 40] = [
     ("log_lines_dropped_total", "counter", &["output"]),
     ("password_hash_duration_seconds", "histogram", &["operation"]),
     ("password_hash_queue", "gauge", &[]),
+    ("password_hashes_outdated", "gauge", &[]),
     ("password_hash_rejected_total", "counter", &["operation"]),
     ("process_cpu_seconds_total", "counter", &[]),
     ("process_open_fds", "gauge", &[]),

@@ -82,9 +82,21 @@ async fn nobody_changes_the_password_of_somebody_else() {
 async fn the_length_of_a_new_password_is_the_operators() {
     let app = App::with(|settings| settings.password.min_length = 20).await;
     let ada = app.person().await;
-    let refused = change(&ada, &ada.id, PASSWORD, &"x".repeat(19)).await;
+    let refused = change(&ada, &ada.id, PASSWORD, "nineteen by a weir.").await;
     assert_eq!(refused.json()["errors"][0]["detail"], "must have 20 to 256 characters");
-    let _ = change(&ada, &ada.id, PASSWORD, &"x".repeat(20)).await.expect(204);
+    let _ = change(&ada, &ada.id, PASSWORD, "twenty by this weir.").await.expect(204);
+}
+
+#[tokio::test]
+async fn a_new_password_is_not_what_everybody_knows_of_the_user() {
+    let app = App::start().await;
+    let ada = app.person().await;
+    for new in [ada.email.as_str(), "Lovelace, Ada Lovelace", "belvedere 2026 belvedere"] {
+        let refused = change(&ada, &ada.id, PASSWORD, new).await;
+        assert_eq!(refused.invalid_fields(), ["/new_password"], "{new}");
+        let detail = refused.json()["errors"][0]["detail"].as_str().unwrap().to_owned();
+        assert!(detail.starts_with("must not be made of the "), "{detail}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

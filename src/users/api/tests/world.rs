@@ -24,7 +24,7 @@ use crate::users::api::UsersApi;
 use crate::users::model::{Email, Name, NewPassword, NewUser, Role};
 use crate::users::{Users, store};
 
-pub(super) const PASSWORD: &str = "correct horse battery staple";
+pub(super) const PASSWORD: &str = "a quiet heron by the weir";
 
 pub(super) struct World {
     pub(super) users: Users,
@@ -78,7 +78,7 @@ impl World {
         let new = NewUser {
             name: Name::parse("Ada".to_owned()).unwrap(),
             email: Email::parse(email.to_owned()).unwrap(),
-            password: NewPassword::parse(Secret::new(PASSWORD), &limits).unwrap(),
+            password: NewPassword::parse(Secret::new(PASSWORD), &limits, &[]).unwrap(),
             phone_number: None,
             address: None,
         };

@@ -1,0 +1,327 @@
+//! Guesses at passwords, counted per account in the database, so that all replicas count together.
+//!
+//! An attempt is counted before the password is looked at, and forgotten when it was right: however many
+//! guess at once, no more are let through than would be one after the other. After [`FREE`] wrong ones in
+//! a row each further attempt has to wait, twice as long each time, at most [`LONGEST_DELAY`]: never for
+//! good. An address that nobody has is counted like any other. A network from which the account was logged
+//! in to has a count of its own for a while, so that strangers who guess do not keep the owner waiting.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use belvedere_entity::login_failure::{self as row, Column, Entity};
+use chassis::database::{Database, violated_constraint};
+use chassis::problem::chain;
+use chassis::recurring::Recurring;
+use chrono::{DateTime, SubsecRound, Utc};
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{
+    ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+};
+use uuid::Uuid;
+
+/// People mistype, and several programs may share an account: so many wrong passwords cost no waiting.
+pub const FREE: i32 = 10;
+/// After that many, the next attempt has to wait for so long; then twice as long, and so on.
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+/// No attempt waits for longer. It leaves 96 guesses a day, at passwords that are not guessed in millions.
+pub const LONGEST_DELAY: Duration = Duration::from_mins(15);
+/// Nobody has guessed for so long: the count begins anew.
+const FORGOTTEN_AFTER: Duration = Duration::from_hours(24);
+/// A network counts by itself for so long after a login from there.
+const KNOWN_FOR: Duration = Duration::from_hours(30 * 24);
+/// Whoever loses against as many others in a row may as well wait.
+const ROUNDS: i32 = 2 * FREE;
+/// As many rows as one transaction deletes without being in the way of others.
+const BATCH: u64 = 500;
+/// The primary key, as the databases name it.
+const KEY_TAKEN: [&str; 2] = ["login_failures_pkey", "PRIMARY"];
+
+/// Counts attempts in this database. Cheap to clone.
+#[derive(Clone)]
+pub struct Attempts(Database);
+
+/// Whose password is guessed at, and from where.
+pub struct Guessed {
+    account: [u8; 32],
+    /// The count of all networks that are not known.
+    shared: [u8; 32],
+    /// The count of the caller's network, once it is known.
+    own: Option<[u8; 32]>,
+}
+
+/// Whether a password may be looked at.
+pub enum Begun {
+    /// It may; tell the attempt how it ended.
+    Allowed(Attempt),
+    /// Not before so long, whatever the password.
+    Delayed(Duration),
+}
+
+/// An attempt that is counted as a failure until it is told otherwise.
+#[must_use = "an attempt stays a failure unless it succeeded"]
+pub struct Attempt {
+    database: Database,
+    guessed: Guessed,
+    row: row::Model,
+}
+
+/// What a further failure has brought about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// From now on attempts have to wait.
+    Delay,
+    /// The wait does not grow any more.
+    LongestDelay,
+}
+
+impl Guessed {
+    /// A login with this address, in whatever case it is written, from this network.
+    pub fn login(address: &str, network: Option<&str>) -> Self {
+        let account = address.to_ascii_lowercase();
+        let own = network.map(|network| hash(&["login", &account, network]));
+        let shared = hash(&["login", &account]);
+        Self { account: shared, shared, own }
+    }
+
+    /// The proof for a new password: who holds a token need not know the password.
+    pub fn proof(user: Uuid) -> Self {
+        let shared = hash(&["proof", &user.to_string()]);
+        Self { account: shared, shared, own: None }
+    }
+}
+
+impl Attempts {
+    /// Attempts on the users in this database.
+    pub fn new(database: Database) -> Self {
+        Self(database)
+    }
+
+    /// Counts an attempt, or says how long the next one has to wait. The statements are the same for an
+    /// account that does not exist.
+    pub async fn begin(&self, guessed: Guessed) -> Result<Begun, DbErr> {
+        for _ in 0..ROUNDS {
+            let keys = [Some(guessed.shared), guessed.own].into_iter().flatten();
+            let keys = keys.map(|key| key.to_vec());
+            let rows = Entity::find().filter(Column::KeyHash.is_in(keys)).all(&self.0).await?;
+            let now = now();
+            let fresh =
+                |key: [u8; 32]| rows.iter().find(|row| row.key_hash == key && row.expires_at > now);
+            let own = guessed.own.and_then(fresh);
+            let current = own.or_else(|| fresh(guessed.shared));
+            let wait = current.map(|row| row.open_at - now).and_then(|wait| wait.to_std().ok());
+            if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
+                return Ok(Begun::Delayed(wait));
+            }
+            let next = self.next(&guessed, own, current, now);
+            let stored = rows.iter().find(|row| row.key_hash == next.key_hash);
+            if self.put(stored, &next).await? {
+                let database = self.0.clone();
+                return Ok(Begun::Allowed(Attempt { database, guessed, row: next }));
+            }
+        }
+        Ok(Begun::Delayed(FIRST_DELAY))
+    }
+
+    /// Lets the next attempts on a user's password through at once. Networks that are known stay so.
+    pub async fn unlock(&self, address: &str, user: Uuid) -> Result<(), DbErr> {
+        let accounts = [Guessed::login(address, None), Guessed::proof(user)];
+        let accounts = accounts.map(|guessed| guessed.account.to_vec());
+        let update = Entity::update_many()
+            .col_expr(Column::Failures, Expr::value(0))
+            .col_expr(Column::AttemptId, Expr::value(Uuid::now_v7()))
+            .col_expr(Column::OpenAt, Expr::value(now()))
+            .filter(Column::AccountHash.is_in(accounts));
+        self.0.retrying(|| update.clone().exec(&self.0)).await?;
+        Ok(())
+    }
+
+    /// Forgets what has expired by then; says how many counts that were.
+    pub async fn clean_up(&self, by: DateTime<Utc>) -> Result<u64, DbErr> {
+        let mut forgotten = 0;
+        loop {
+            let expired = Entity::find().select_only().column(Column::KeyHash);
+            let expired = expired.filter(Column::ExpiresAt.lte(by));
+            let oldest = expired.order_by_asc(Column::ExpiresAt).limit(BATCH);
+            let keys: Vec<Vec<u8>> = oldest.into_tuple().all(&self.0).await?;
+            if keys.is_empty() {
+                return Ok(forgotten);
+            }
+            // Somebody may have guessed again since it was read.
+            let delete = Entity::delete_many()
+                .filter(Column::KeyHash.is_in(keys))
+                .filter(Column::ExpiresAt.lte(by));
+            let deleted = self.0.retrying(|| delete.clone().exec(&self.0)).await?;
+            forgotten += deleted.rows_affected;
+        }
+    }
+
+    /// Forgets what has expired every now and then, until the handle is dropped.
+    pub fn clean_up_every(&self, pause: Duration) -> Recurring {
+        let attempts = self.clone();
+        Recurring::every(pause, move || {
+            let attempts = attempts.clone();
+            async move {
+                match attempts.clean_up(now()).await {
+                    Ok(count) => tracing::debug!(count, "expired login failures deleted"),
+                    Err(error) => {
+                        tracing::warn!(error = chain(&error), "expired login failures stay");
+                    }
+                }
+            }
+        })
+    }
+
+    /// The count with one failure more: the network's own where it is known, else the shared one.
+    fn next(
+        &self,
+        guessed: &Guessed,
+        own: Option<&row::Model>,
+        current: Option<&row::Model>,
+        now: DateTime<Utc>,
+    ) -> row::Model {
+        let failures = current.map_or(0, |row| row.failures).saturating_add(1);
+        let key = own.map_or(guessed.shared.to_vec(), |own| own.key_hash.clone());
+        let forgotten = now + FORGOTTEN_AFTER;
+        row::Model {
+            key_hash: key,
+            account_hash: guessed.account.to_vec(),
+            attempt_id: Uuid::now_v7(),
+            failures,
+            open_at: now + delay(failures),
+            expires_at: own.map_or(forgotten, |own| own.expires_at.max(forgotten)),
+        }
+    }
+
+    /// Puts a count in the place of the stored one; false where another attempt was faster.
+    async fn put(&self, stored: Option<&row::Model>, next: &row::Model) -> Result<bool, DbErr> {
+        let db = &self.0;
+        let columns = next.clone().into_active_model();
+        let Some(stored) = stored else {
+            let insert = || Entity::insert(columns.clone()).exec_without_returning(db);
+            return match db.retrying(insert).await {
+                Ok(_) => Ok(true),
+                Err(error) if is_taken(&error) => Ok(false),
+                Err(error) => Err(error),
+            };
+        };
+        let update = Entity::update_many()
+            .col_expr(Column::AttemptId, Expr::value(next.attempt_id))
+            .col_expr(Column::Failures, Expr::value(next.failures))
+            .col_expr(Column::OpenAt, Expr::value(next.open_at))
+            .col_expr(Column::ExpiresAt, Expr::value(next.expires_at))
+            .filter(Column::KeyHash.eq(stored.key_hash.clone()))
+            .filter(Column::AttemptId.eq(stored.attempt_id));
+        Ok(db.retrying(|| update.clone().exec(db)).await?.rows_affected > 0)
+    }
+}
+
+impl Attempt {
+    /// The password was right: its failures are forgotten, and the network is known from now on. What
+    /// strangers have failed stays counted when the network was known before.
+    pub async fn succeeded(self) -> Result<(), DbErr> {
+        let (db, shared) = (&self.database, self.guessed.shared.to_vec());
+        if let Some(own) = self.guessed.own {
+            db.retrying(|| self.know(own).exec_without_returning(db)).await?;
+        }
+        if self.row.key_hash == shared {
+            db.retrying(|| Entity::delete_by_id(shared.clone()).exec(db)).await?;
+        }
+        Ok(())
+    }
+
+    /// The password was not looked at: the attempt does not count. Where that cannot be stored, it does.
+    pub async fn undo(self) {
+        let update = Entity::update_many()
+            .col_expr(Column::Failures, Expr::value(self.row.failures - 1))
+            .col_expr(Column::OpenAt, Expr::value(now()))
+            .filter(Column::KeyHash.eq(self.row.key_hash.clone()))
+            .filter(Column::AttemptId.eq(self.row.attempt_id));
+        if self.database.retrying(|| update.clone().exec(&self.database)).await.is_err() {
+            tracing::debug!("an attempt that was not made stays counted");
+        }
+    }
+
+    /// The password was wrong.
+    pub fn failed(self) -> Option<Reached> {
+        let (before, now) = (delay(self.row.failures - 1), delay(self.row.failures));
+        match (before.is_zero(), now == LONGEST_DELAY) {
+            (true, _) if !now.is_zero() => Some(Reached::Delay),
+            (_, true) if before < now => Some(Reached::LongestDelay),
+            _ => None,
+        }
+    }
+
+    fn know(&self, own: [u8; 32]) -> sea_orm::Insert<row::ActiveModel> {
+        let now = now();
+        let known = row::Model {
+            key_hash: own.to_vec(),
+            attempt_id: Uuid::now_v7(),
+            failures: 0,
+            open_at: now,
+            expires_at: now + KNOWN_FOR,
+            ..self.row.clone()
+        };
+        let renewed = [Column::AttemptId, Column::Failures, Column::OpenAt, Column::ExpiresAt];
+        Entity::insert(known.into_active_model())
+            .on_conflict(OnConflict::column(Column::KeyHash).update_columns(renewed).to_owned())
+    }
+}
+
+/// How long the attempt after so many failures has to wait.
+fn delay(failures: i32) -> Duration {
+    let Ok(doublings) = u32::try_from(failures - FREE) else {
+        return Duration::ZERO;
+    };
+    FIRST_DELAY.saturating_mul(2_u32.saturating_pow(doublings)).min(LONGEST_DELAY)
+}
+
+fn is_taken(error: &DbErr) -> bool {
+    violated_constraint(error).is_some_and(|name| KEY_TAKEN.contains(&name.as_str()))
+}
+
+/// SHA-256 of the parts, each with its length, so that two cannot pass for one.
+fn hash(parts: &[&str]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        context.update(part.as_bytes());
+    }
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(context.finish().as_ref());
+    bytes
+}
+
+/// Now, in the microseconds that databases keep.
+fn now() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_begin_late_double_and_end_at_a_quarter_of_an_hour() {
+        let seconds = |failures| delay(failures).as_secs();
+        assert_eq!((0..FREE).map(seconds).max(), Some(0));
+        assert_eq!([10, 11, 12, 18, 19].map(seconds), [1, 2, 4, 256, 512]);
+        assert_eq!([20, 21, 100, i32::MAX].map(seconds), [900, 900, 900, 900]);
+    }
+
+    #[test]
+    fn accounts_networks_and_kinds_of_guesses_are_told_apart() {
+        let login = |address, network| Guessed::login(address, network);
+        let ada = login("Ada@example.org", Some("192.0.2.7"));
+        let same = login("ada@EXAMPLE.org", Some("192.0.2.7"));
+        assert_eq!((ada.account, ada.shared, ada.own), (same.account, same.shared, same.own));
+        let elsewhere = login("ada@example.org", Some("192.0.2.8"));
+        assert_eq!((ada.account, ada.shared), (elsewhere.account, elsewhere.shared));
+        assert_ne!(ada.own, elsewhere.own);
+        assert_ne!(ada.shared, login("eve@example.org", None).shared);
+        assert_ne!(
+            Guessed::proof(Uuid::nil()).shared,
+            login(&Uuid::nil().to_string(), None).shared
+        );
+    }
+}
