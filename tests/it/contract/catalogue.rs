@@ -27,12 +27,15 @@ const OPS_TOKEN: &str = "a token for those who operate it";
 /// Lines of days that are worse than this: `bad_days::abandoned`, `boot::outputs` and `boot::schema`, the
 /// migrations' `failures`, and the chassis' `panics`, `export` and `retries`; of replicas and rotated
 /// passwords: `replica` and `rotation`.
-const OF_BAD_DAYS: [&str; 16] = [
+const OF_BAD_DAYS: [&str; 19] = [
     "abandoned statements were ended",
     "database credentials changed: new connections use them",
     "database credentials cannot be read again",
     "expired idempotency keys stay",
     "expired sessions stay",
+    "expired login failures stay",
+    "hashing may take more than half of the memory limit",
+    "outdated password hashes were not counted",
     "log lines were lost",
     "migration failed",
     "panic",
