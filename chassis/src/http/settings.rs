@@ -1,6 +1,7 @@
 //! The `server` section: how requests are taken in and bounded. The listener reads it as well.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -8,6 +9,7 @@ use ipnet::IpNet;
 use poem::http::{HeaderValue, Uri};
 
 use crate::settings::{Environment, Report};
+use crate::tls::{self, Unusable};
 
 crate::settings! {
     /// The public listener and the limits of a request.
@@ -30,6 +32,11 @@ crate::settings! {
         pub trusted_proxies: Vec<IpNet> = Vec::new(),
         /// Origins that browsers may call from; each exact, such as `https://app.example.com`.
         pub cors_allowed_origins: Vec<String> = Vec::new(),
+        /// Certificate (PEM) that the public listener shows, with those that lead from it to its authority;
+        /// with its key. Without them it speaks plain HTTP. Both are taken anew when they change.
+        pub tls_cert_file: Option<PathBuf> = None,
+        /// Key (PEM) of that certificate.
+        pub tls_key_file: Option<PathBuf> = None,
         /// Time between "not ready" and closing the listener.
         pub drain_delay: Duration = Duration::ZERO,
         /// Requests in flight get this long to finish at shutdown.
@@ -79,6 +86,16 @@ impl ServerSettings {
                 "exact origins: scheme, host and port without a path, such as \"https://app.example.com\"",
             );
         }
+        for Unusable { key, allowed } in
+            tls::check(self.tls_cert_file.as_deref(), self.tls_key_file.as_deref())
+        {
+            report.reject(key, allowed);
+        }
+    }
+
+    /// Whether the public listener speaks TLS.
+    pub fn serves_tls(&self) -> bool {
+        self.tls_cert_file.is_some()
     }
 }
 

@@ -87,6 +87,8 @@ pub struct Families {
     pub startup_duration: Gauge,
     /// Connections that the listener holds open.
     pub server_connections: IntGauge,
+    /// Unix time in seconds.
+    pub tls_certificate_expiry: Gauge,
 }
 
 impl std::ops::Deref for Metrics {
@@ -140,6 +142,7 @@ impl Metrics {
             readiness: r.gauges(&rows::READINESS)?,
             startup_duration: r.float_gauge(&rows::STARTUP_DURATION)?,
             server_connections: r.gauge(&rows::HTTP_CONNECTIONS)?,
+            tls_certificate_expiry: r.float_gauge(&rows::TLS_CERTIFICATE_EXPIRY)?,
             registry: registry.clone(),
         };
         families.begin_at_zero();

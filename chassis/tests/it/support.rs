@@ -92,6 +92,7 @@ impl App {
         };
         let site = site.build(&stack, telemetry).unwrap();
         let server = Server::bind(stack.server.addr, &stack.server).await.unwrap();
+        let server = server.with_tls(&stack.server).unwrap();
         let public = server.serve(site, telemetry);
         let ops = match operators {
             Some((address, operators)) => {

@@ -56,6 +56,10 @@ rows! {
         "http_server_connections",
         "Client connections that the listener holds open.",
     );
+    TLS_CERTIFICATE_EXPIRY = MetricRow::gauge(
+        "tls_certificate_expiry_timestamp_seconds",
+        "Unix time at which the listener's certificate expires; 0 without TLS.",
+    );
     RATE_LIMIT_DECISIONS = MetricRow::counter(
         "rate_limit_decisions_total",
         "Decisions of the rate limiter.",
