@@ -17,6 +17,7 @@ use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
+use tracing::dispatcher;
 use zeroize::Zeroizing;
 
 use self::follow::Follower;
@@ -119,8 +120,11 @@ impl Tls {
 
     /// Begins to follow the files. Needs a runtime.
     pub(crate) fn serve(self, telemetry: &Telemetry) -> Served {
-        let (follower, config) = Follower::new(self, telemetry.metrics().clone());
-        Served { config, following: follower.start(telemetry.dispatch()) }
+        let dispatch = telemetry.dispatch();
+        let metrics = telemetry.metrics().clone();
+        let begin = || Follower::new(self, metrics);
+        let (follower, config) = dispatcher::with_default(&dispatch, begin);
+        Served { config, following: follower.start(dispatch) }
     }
 }
 

@@ -48,31 +48,12 @@ impl Pair {
         let chain = certificates(contents.certificate.as_deref());
         let key = private_key(contents.key.as_ref().map(|key| &key[..]));
         match (chain, key) {
-            (Ok(chain), Ok(key)) => Self::of(chain, key).map_err(|unusable| vec![unusable]),
+            (Ok((chain, validity)), Ok(key)) => {
+                let config = config(chain, key).map_err(|unusable| vec![unusable])?;
+                Ok(Self { config: Arc::new(config), validity })
+            }
             (chain, key) => Err(chain.err().into_iter().chain(key.err()).collect()),
         }
-    }
-
-    fn of(
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
-    ) -> Result<Self, Unusable> {
-        let leaf = chain.first().ok_or_else(|| no_certificate(&"there is none in it"))?;
-        let validity = Validity::of(leaf).map_err(|error| no_certificate(&error))?;
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        // A configuration for each pair: sessions that began with another cannot be resumed.
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&TLS13, &TLS12])
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
-        let mut config = config.map_err(|error| match error {
-            TlsError::InconsistentKeys(_) => {
-                Unusable::new(KEY, format!("the key of the certificate in {CERTIFICATE}"))
-            }
-            TlsError::InvalidCertificate(error) => no_certificate(&error),
-            error => no_key(&error),
-        })?;
-        config.alpn_protocols = PROTOCOLS.map(Vec::from).to_vec();
-        Ok(Self { config: Arc::new(config), validity })
     }
 }
 
@@ -121,10 +102,34 @@ pub(super) fn date(seconds: u64) -> Option<String> {
     date.map(|date| date.to_rfc3339())
 }
 
-fn certificates(pem: Result<&[u8], &io::Error>) -> Result<Vec<CertificateDer<'static>>, Unusable> {
+/// A configuration for each pair: sessions that began with another cannot be resumed.
+fn config(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ServerConfig, Unusable> {
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
+    let mut config = config.map_err(|error| match error {
+        TlsError::InconsistentKeys(_) => {
+            Unusable::new(KEY, format!("the key of the certificate in {CERTIFICATE}"))
+        }
+        error => no_key(&error),
+    })?;
+    config.alpn_protocols = PROTOCOLS.map(Vec::from).to_vec();
+    Ok(config)
+}
+
+/// The one that is shown first, those that lead from it to its authority, and when it is good.
+fn certificates(
+    pem: Result<&[u8], &io::Error>,
+) -> Result<(Vec<CertificateDer<'static>>, Validity), Unusable> {
     let pem = pem.map_err(|error| no_certificate(error))?;
-    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    read.map_err(|error| no_certificate(&error))
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let chain = chain.map_err(|error| no_certificate(&error))?;
+    let leaf = chain.first().ok_or_else(|| no_certificate(&"there is none in it"))?;
+    let validity = Validity::of(leaf).map_err(|error| no_certificate(&error))?;
+    Ok((chain, validity))
 }
 
 fn private_key(pem: Result<&[u8], &io::Error>) -> Result<PrivateKeyDer<'static>, Unusable> {

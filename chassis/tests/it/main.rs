@@ -25,3 +25,4 @@ mod shutdown;
 mod sql_comments;
 mod story;
 mod support;
+mod tls;

@@ -20,6 +20,7 @@ pub(crate) mod gate;
 pub(crate) mod http2;
 pub(crate) mod raw;
 pub(crate) mod site;
+pub(crate) mod tls;
 
 use gate::Gate;
 use http2::Http2;

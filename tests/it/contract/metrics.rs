@@ -7,7 +7,7 @@ use super::exposition::Exposition;
 use crate::support::{App, eventually};
 
 /// Name, type and labels, as the contract's table has them.
-const FAMILIES: [(&str, &str, &[&str]); 40] = [
+const FAMILIES: [(&str, &str, &[&str]); 41] = [
     ("auth_events_total", "counter", &["event"]),
     ("build_info", "gauge", &["revision", "rustc_version", "version"]),
     (
@@ -73,6 +73,7 @@ const FAMILIES: [(&str, &str, &[&str]); 40] = [
     ("telemetry_exported_total", "counter", &["signal"]),
     ("telemetry_failed_total", "counter", &["signal"]),
     ("telemetry_last_success_timestamp_seconds", "gauge", &["signal"]),
+    ("tls_certificate_expiry_timestamp_seconds", "gauge", &[]),
     ("tokio_alive_tasks", "gauge", &[]),
     ("tokio_global_queue_depth", "gauge", &[]),
     ("tokio_worker_busy_seconds_total", "counter", &[]),
