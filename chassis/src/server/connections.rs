@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -127,8 +127,12 @@ impl Connections {
         let mut builder = http1::Builder::new();
         // hyper's limit for headers ends idle connections as well.
         builder.timer(TokioTimer::new()).header_read_timeout(self.header_read_timeout);
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        self.run(connection, backlog, std::future::pending()).await;
+        let mut connection = builder.serve_connection(TokioIo::new(stream), service);
+        self.run(Pin::new(&mut connection), backlog, std::future::pending()).await;
+        // hyper just drops those whose time for headers is up, which idle ones are as well.
+        if !backlog.exists() {
+            self.close(connection.into_parts().io.into_inner()).await;
+        }
     }
 
     pub(super) async fn http2(
@@ -153,17 +157,16 @@ impl Connections {
         builder
             .keep_alive_interval(self.header_read_timeout)
             .keep_alive_timeout(self.header_read_timeout);
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         self.run(connection, backlog, streams.idle_for(self.header_read_timeout)).await;
     }
 
     async fn run<C: GracefulConnection>(
         &self,
-        connection: C,
+        mut connection: Pin<&mut C>,
         backlog: &Backlog,
         idle: impl Future<Output = ()>,
     ) {
-        let mut connection = pin!(connection);
         // A connection ends in many ways that are no fault of ours; requests tell their own story.
         // It comes first: a request that has arrived is begun before the end is thought of.
         tokio::select! {

@@ -106,10 +106,11 @@ impl Connections {
     }
 
     /// Over TLS a client can tell an end from a broken connection.
-    async fn close(&self, mut stream: impl AsyncWrite + Unpin) {
+    pub(super) async fn close(&self, mut stream: impl AsyncWrite + Unpin) {
         tokio::select! {
-            _ = stream.shutdown() => {}
+            biased;
             () = self.cut.cancelled() => {}
+            _ = stream.shutdown() => {}
         }
     }
 }

@@ -39,7 +39,7 @@ impl Http2 {
     ) -> Self {
         let (sender, connection) =
             handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-        let connection = tokio::spawn(async { connection.await });
+        let connection = tokio::spawn(connection);
         Self { origin, sender, connection }
     }
 

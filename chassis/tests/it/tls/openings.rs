@@ -70,12 +70,23 @@ async fn a_handshake_that_drips_has_no_more_time_than_one_that_is_silent() {
 async fn a_handshake_without_a_request_is_closed_in_order() {
     let authority = Authority::new();
     let app = strict(&authority).await;
-    for start in ["", "P", "PRI * HTTP/2.0\r\n"] {
+    for start in ["", "G", "GET /plain HTTP/1.1\r\nho", "PRI * HTTP/2.0\r\n"] {
         let mut connection = authority.raw(&app).await;
         connection.send(start).await;
         // It would fail without TLS's own farewell.
         connection.closed_silently().await;
     }
+    assert_well(&authority, &app).await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_in_order() {
+    let authority = Authority::new();
+    let app = strict(&authority).await;
+    let mut connection = authority.raw(&app).await;
+    connection.get("/plain", "only").await;
+    let _ = connection.answer().await.expect(200);
+    connection.closed_silently().await;
     assert_well(&authority, &app).await;
 }
 
