@@ -7,6 +7,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::Error as TlsError;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
@@ -22,6 +23,14 @@ use crate::tls::Served;
 
 /// A client that takes not one byte of its answer for so long holds memory for nothing.
 const WRITE_STALL: Duration = Duration::from_secs(30);
+
+/// Why a connection comes to no request.
+enum Unopened {
+    Failed(io::Error),
+    Late,
+    /// It is the listener that ends.
+    Ending,
+}
 
 impl Connections {
     /// Shakes hands and sniffs the protocol under the same time limit that headers have, then lets hyper
@@ -56,7 +65,10 @@ impl Connections {
         local: Option<SocketAddr>,
         peer: SocketAddr,
     ) {
-        let Some(stream) = self.within(limit.as_mut(), tls.accept(stream)).await else { return };
+        let stream = match self.within(limit.as_mut(), tls.accept(stream)).await {
+            Ok(stream) => stream,
+            Err(unopened) => return self.count(&unopened),
+        };
         let agreed = stream.get_ref().1.alpn_protocol().map(|protocol| protocol == b"h2");
         self.speak(stream, agreed, limit, backlog, local, peer).await;
     }
@@ -70,7 +82,7 @@ impl Connections {
         local: Option<SocketAddr>,
         peer: SocketAddr,
     ) {
-        let Some(start) = self.within(limit, sniff(&mut stream)).await else {
+        let Ok(start) = self.within(limit, sniff(&mut stream)).await else {
             return self.close(stream).await;
         };
         let http2 = start == HTTP2_PREFACE;
@@ -91,17 +103,23 @@ impl Connections {
         }
     }
 
-    /// What a client must do before its first request; nothing when it has failed to, or had no time.
+    /// What a client must do before its first request.
     async fn within<T>(
         &self,
         limit: Pin<&mut Sleep>,
         work: impl Future<Output = io::Result<T>>,
-    ) -> Option<T> {
+    ) -> Result<T, Unopened> {
         tokio::select! {
             biased;
-            done = work => done.ok(),
-            () = limit => None,
-            () = self.finish.cancelled() => None,
+            done = work => done.map_err(Unopened::Failed),
+            () = limit => Err(Unopened::Late),
+            () = self.finish.cancelled() => Err(Unopened::Ending),
+        }
+    }
+
+    fn count(&self, unopened: &Unopened) {
+        if let Some(reason) = unopened.reason() {
+            self.telemetry.metrics().tls_handshake_failures.with_label_values(&[reason]).inc();
         }
     }
 
@@ -112,5 +130,22 @@ impl Connections {
             () = self.cut.cancelled() => {}
             _ = stream.shutdown() => {}
         }
+    }
+}
+
+impl Unopened {
+    /// Of a handshake that failed.
+    fn reason(&self) -> Option<&'static str> {
+        let error = match self {
+            Self::Ending => return None,
+            Self::Late => return Some("timeout"),
+            Self::Failed(error) => error.get_ref().and_then(|source| source.downcast_ref()),
+        };
+        Some(match error {
+            None => "abandoned",
+            Some(TlsError::AlertReceived(_)) => "refused_by_client",
+            Some(TlsError::InvalidMessage(_)) => "not_tls",
+            Some(_) => "incompatible",
+        })
     }
 }

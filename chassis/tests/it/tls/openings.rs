@@ -26,6 +26,10 @@ async fn strict(authority: &Authority) -> App {
     authority.start_with(|settings| settings.stack.server.header_read_timeout = timeout).await
 }
 
+fn failures(app: &App, reason: &str) -> f64 {
+    app.witness.metric("tls_handshake_failures_total", &[("reason", reason)])
+}
+
 async fn assert_well(authority: &Authority, app: &App) {
     eventually("no connection", || app.connections() == 0.0).await;
     let mut connection = authority.raw(app).await;
@@ -49,6 +53,7 @@ async fn silence_and_halves_of_a_handshake_are_closed_when_their_time_is_up() {
     let mut connection = app.raw().await;
     connection.send(&hello).await;
     assert_eq!(connection.rest().await[0], 22, "a handshake record");
+    eventually("the failures", || failures(&app, "timeout") == 4.0).await;
     assert_well(&authority, &app).await;
 }
 
@@ -57,12 +62,17 @@ async fn a_handshake_that_drips_has_no_more_time_than_one_that_is_silent() {
     let authority = Authority::new();
     let app = strict(&authority).await;
     let mut connection = app.raw().await;
-    connection.send(&client_hello(&authority)[..5]).await;
+    // A record as large as they may be.
+    connection.send([22, 3, 1, 0x40, 0]).await;
     eventually("the connection", || app.connections() == 1.0).await;
+    let mut sent = 0;
     while app.connections() > 0.0 {
+        assert!(sent < 1000, "it has all the time that it wants");
         connection.send([1]).await;
+        sent += 1;
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    assert_eq!(failures(&app, "timeout"), 1.0);
     assert_well(&authority, &app).await;
 }
 
@@ -105,6 +115,7 @@ async fn plain_http_is_closed_without_an_answer() {
         // An alert of TLS, or nothing where the rest of what was said closes the connection hard.
         assert!(rest.is_empty() || rest[0] == 21, "{rest:?}");
     }
+    eventually("the failures", || failures(&app, "not_tls") == 3.0).await;
     assert_well(&authority, &app).await;
     assert!(app.witness.lines_of("plain").is_empty());
 }
@@ -119,6 +130,7 @@ async fn a_client_that_leaves_within_the_handshake_leaves_nothing() {
         connection.send(start).await;
         drop(connection);
     }
+    eventually("the failures", || failures(&app, "abandoned") == 2.0).await;
     assert_well(&authority, &app).await;
 }
 
@@ -129,6 +141,7 @@ async fn a_client_that_speaks_nothing_of_ours_is_refused() {
     let client = authority.client(&VERSIONS, &["spdy/3"]);
     let error = connect(app.client.address(), client).await.unwrap_err();
     assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
+    eventually("the failure", || failures(&app, "incompatible") == 1.0).await;
     assert_well(&authority, &app).await;
 }
 
@@ -146,4 +159,18 @@ async fn a_client_that_speaks_other_than_agreed_is_closed() {
         connection.closed_silently().await;
     }
     assert_well(&authority, &app).await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_trust_the_certificate_is_counted() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let app = authority.start().await;
+    for (version, count) in VERSIONS.into_iter().zip([1.0, 2.0]) {
+        let client = stranger.client(&[version], &[]);
+        connect(app.client.address(), client).await.unwrap_err();
+        let refused = || failures(&app, "refused_by_client") == count;
+        eventually("the failure", refused).await;
+    }
+    assert_well(&authority, &app).await;
+    assert_eq!(app.witness.metric("tls_handshake_failures_total", &[]), 2.0);
 }
