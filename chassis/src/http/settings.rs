@@ -20,7 +20,8 @@ crate::settings! {
         pub public_url: Option<String> = None,
         /// A whole request may take this long; then it is answered 503.
         pub request_timeout: Duration = Duration::from_secs(10),
-        /// The headers of a request may take this long; idle connections close after it too.
+        /// The headers of a request may take this long, and so may a TLS handshake; idle connections close
+        /// after it too.
         pub header_read_timeout: Duration = Duration::from_secs(10),
         /// Largest request body, counted while it is read.
         pub body_limit: ByteSize = ByteSize::mib(1),
