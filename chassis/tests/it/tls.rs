@@ -4,10 +4,12 @@ mod ending;
 mod openings;
 mod replacing;
 
+use chassis::http::settings::ServerSettings;
+use chassis::server::Server;
 use chassis::testing::Answer;
 use rustls::ProtocolVersion;
-use serde_json::Value;
 
+use crate::support::http2::Http2;
 use crate::support::raw::Raw;
 use crate::support::tls::{Authority, VERSIONS, connect};
 use crate::support::{App, GET};
@@ -34,7 +36,7 @@ async fn both_versions_and_both_protocols_are_spoken() {
             assert_eq!(session.alpn_protocol(), agreed.map(str::as_bytes), "{offered:?}");
             if agreed == Some("h2") {
                 let origin = "https://localhost".to_owned();
-                let mut http2 = crate::support::http2::Http2::over(stream, origin).await;
+                let mut http2 = Http2::over(stream, origin).await;
                 let get = http2.request(GET, "/plain");
                 assert_eq!(http2.send(get, "").await.expect(200).text(), "plain");
             } else {
@@ -53,7 +55,7 @@ async fn http2_is_understood_without_an_agreement_too() {
     let app = authority.start().await;
     let client = authority.client(&VERSIONS, &[]);
     let stream = connect(app.client.address(), client).await.unwrap();
-    let mut http2 = crate::support::http2::Http2::over(stream, "https://localhost".into()).await;
+    let mut http2 = Http2::over(stream, "https://localhost".into()).await;
     let get = http2.request(GET, "/plain");
     let _ = http2.send(get, "").await.expect(200);
 }
@@ -114,10 +116,23 @@ async fn an_operators_listener_of_its_own_is_plain() {
     let _ = public.answer().await.expect(404);
 }
 
+#[tokio::test]
+async fn a_listener_says_what_keeps_it_from_speaking_tls() {
+    let authority = Authority::new();
+    let mut settings = ServerSettings::default();
+    settings.addr.set_port(0);
+    authority.secure(&mut settings);
+    // After the settings were checked.
+    authority.write("tls.key", "");
+    let server = Server::bind(settings.addr, &settings).await.unwrap();
+    let error = server.with_tls(&settings).unwrap_err().to_string();
+    assert!(error.starts_with("server.tls_key_file: expected the path of a PEM file"), "{error}");
+}
+
 /// On the span of this answer's request.
 fn scheme(app: &App, answer: &Answer) -> String {
     let line = app.witness.request_line(answer.header("x-request-id"));
-    let trace_id = line["trace_id"].as_str().unwrap_or_else(|| panic!("{}", Value::Null));
+    let trace_id = line["trace_id"].as_str().unwrap();
     let spans = app.witness.spans_of(trace_id);
     let mut attributes = spans[0].attributes.iter();
     let scheme = attributes.find(|attribute| attribute.key.as_str() == "url.scheme");

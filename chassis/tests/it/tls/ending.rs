@@ -6,7 +6,7 @@ use chassis::lifecycle::Outcome;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::support::tls::{Authority, VERSIONS};
+use crate::support::tls::{Authority, VERSIONS, narrow};
 use crate::support::{App, GET, PATIENCE, in_time};
 
 /// Time that a test can wait for to be up.
@@ -63,7 +63,7 @@ async fn an_answer_that_is_not_taken_until_the_drain_timeout_is_cut_off() {
     let authority = Authority::new();
     let mut app = authority.start().await;
     let client = authority.client(&VERSIONS, &[]);
-    let mut connection = crate::support::tls::narrow(app.client.address(), client).await;
+    let mut connection = narrow(app.client.address(), client).await;
     let body = format!("{{\"text\":\"{}\"}}", "x".repeat(900_000));
     let head = "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
     let length = format!("content-length: {}", body.len());

@@ -1,12 +1,13 @@
 //! Certificates that are replaced while connections live.
 
+use std::sync::Arc;
+
 use rustls::HandshakeKind;
 use rustls::pki_types::CertificateDer;
-use std::sync::Arc;
 
 use crate::support::raw::Raw;
 use crate::support::tls::{Authority, VERSIONS, connect, shown};
-use crate::support::{App, eventually};
+use crate::support::{App, GET, eventually};
 
 async fn until_changed(app: &App, times: usize) {
     let changed = || {
@@ -34,7 +35,7 @@ async fn new_connections_get_the_new_certificate_and_old_ones_live_on() {
     assert_eq!(shown_by(&authority, &app).await, second);
     old.get("/plain", "old").await;
     let _ = old.answer().await.expect(200);
-    let get = old_http2.request(crate::support::GET, "/plain");
+    let get = old_http2.request(GET, "/plain");
     let _ = old_http2.send(get, "").await.expect(200);
     assert_eq!(shown(&old), first);
 }
