@@ -114,6 +114,8 @@ impl Connections {
             done = work => done.map_err(Unopened::Failed),
             () = limit => Err(Unopened::Late),
             () = self.finish.cancelled() => Err(Unopened::Ending),
+            // Where there was no time to drain, nothing was told to finish.
+            () = self.cut.cancelled() => Err(Unopened::Ending),
         }
     }
 
