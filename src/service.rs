@@ -122,6 +122,7 @@ impl Service {
         };
         let site = site.build(&settings.stack(), telemetry)?;
         let public = Server::bind(settings.server.addr, &settings.server).await?;
+        let public = public.with_tls(&settings.server)?;
         let ops = match ops_endpoint {
             Some((address, endpoint)) => {
                 let server = Server::bind(address, &settings.server).await?;
@@ -204,6 +205,7 @@ impl Service {
             let needed = settings.password.memory();
             tracing::warn!(needed, limit, "hashing may take more than half of the memory limit");
         }
+        let scheme = if settings.server.serves_tls() { "https" } else { "http" };
         let startup = started.elapsed();
         telemetry.metrics().startup_duration.set(startup.as_secs_f64());
         tracing::info!(
@@ -212,7 +214,7 @@ impl Service {
             database = self.database.system_name(),
             traces = telemetry.traces_target().map(ExportTarget::endpoint),
             logs = telemetry.logs_target().map(ExportTarget::endpoint),
-            docs = settings.docs.enabled.then(|| format!("http://{}/docs", self.address())),
+            docs = settings.docs.enabled.then(|| format!("{scheme}://{}/docs", self.address())),
             startup_ms = u64::try_from(startup.as_millis()).unwrap_or(u64::MAX),
             "ready"
         );

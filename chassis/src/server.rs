@@ -1,11 +1,12 @@
 //! The listener: an accept loop over hyper, and the orderly end of its connections.
 //!
 //! poem's own `Server` gives hyper no timer, so slow senders hold their connections for ever; it
-//! caps nothing and spins when file descriptors run out. TLS belongs between accepting and sniffing.
+//! caps nothing and spins when file descriptors run out. TLS is between accepting and sniffing.
 
 mod backlog;
 mod begun;
 mod connections;
+mod opening;
 mod refusals;
 mod sniff;
 
@@ -24,6 +25,7 @@ use self::connections::Connections;
 use crate::http::settings::ServerSettings;
 use crate::lifecycle::Outcome;
 use crate::telemetry::Telemetry;
+use crate::tls::{Tls, TlsFiles, Unusable};
 
 /// After an accept that failed for want of file descriptors, long enough for one to come free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -41,6 +43,7 @@ pub struct Server {
     header_read_timeout: Duration,
     max_connections: usize,
     is_api: bool,
+    tls: Option<Tls>,
 }
 
 /// The address cannot be listened on.
@@ -69,6 +72,7 @@ impl Server {
             header_read_timeout: settings.header_read_timeout,
             max_connections: settings.max_connections.min(Semaphore::MAX_PERMITS),
             is_api: true,
+            tls: None,
         })
     }
 
@@ -78,6 +82,14 @@ impl Server {
         Self { is_api: false, ..self }
     }
 
+    /// Speaks TLS and nothing else, where the settings name a certificate. For the public listener: probes
+    /// and scrapes come to the operator's by addresses that no certificate has.
+    pub fn with_tls(self, settings: &ServerSettings) -> Result<Self, Unusable> {
+        let files =
+            TlsFiles::new(settings.tls_cert_file.as_deref(), settings.tls_key_file.as_deref())?;
+        Ok(Self { tls: files.map(Tls::load).transpose()?, ..self })
+    }
+
     /// Where it listens, with the port that was picked.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -85,8 +97,9 @@ impl Server {
 
     /// Accepts connections and answers their requests until [`Running::stop`].
     pub fn serve(self, endpoint: BoxEndpoint<'static>, telemetry: &Telemetry) -> Running {
-        let connections =
-            Connections::new(endpoint, self.header_read_timeout, telemetry.clone(), self.is_api);
+        let tls = self.tls.map(|tls| tls.serve(telemetry));
+        let (timeout, telemetry_of_all) = (self.header_read_timeout, telemetry.clone());
+        let connections = Connections::new(endpoint, timeout, telemetry_of_all, self.is_api, tls);
         let connections = Arc::new(connections);
         let accept = accept(self.listener, self.max_connections, connections.clone());
         connections.tasks.spawn(accept.with_subscriber(telemetry.dispatch()));

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use chassis::settings::SettingsError;
+use chassis::tls::connect_unverified;
 use clap::Args;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::print;
@@ -23,9 +24,20 @@ pub(super) struct Probe {
     /// Ask whether requests are welcome, not only whether the process lives.
     #[arg(long)]
     ready: bool,
-    /// Where the operator's endpoints are; without it, where the settings have them.
+    /// Where the operator's endpoints are; without it, where the settings have them. The certificate
+    /// behind an https URL is not verified.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+}
+
+/// Where a probe asks.
+struct Target {
+    tls: bool,
+    host: String,
+    /// Host with port.
+    authority: String,
+    /// The path that the endpoints stand below.
+    base: String,
 }
 
 impl Probe {
@@ -38,9 +50,9 @@ impl Probe {
             Some(url) => url,
             None => local_url(&settings()?)?,
         };
-        let (authority, base) = target(&url)?;
-        let path = format!("{base}{}", if self.ready { "/readyz" } else { "/livez" });
-        let status = tokio::time::timeout(TIMEOUT, ask(&authority, &path)).await;
+        let target = target(&url)?;
+        let path = format!("{}{}", target.base, if self.ready { "/readyz" } else { "/livez" });
+        let status = tokio::time::timeout(TIMEOUT, target.ask(&path)).await;
         let status =
             status.map_err(|_| failed(format!("no answer from {url} within {TIMEOUT:?}")))?;
         let status = status.map_err(|error| failed(format!("cannot reach {url}: {error}")))?;
@@ -65,28 +77,46 @@ fn local_url(settings: &Settings) -> Result<String, Failure> {
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    Ok(format!("http://{}", SocketAddr::new(ip, address.port())))
+    let tls = settings.ops.addr.is_none() && settings.server.serves_tls();
+    let scheme = if tls { "https" } else { "http" };
+    Ok(format!("{scheme}://{}", SocketAddr::new(ip, address.port())))
 }
 
-/// Host with port, and the path that the endpoints stand below.
-fn target(url: &str) -> Result<(String, String), Failure> {
+/// What a URL leads to.
+fn target(url: &str) -> Result<Target, Failure> {
     let unusable = || {
         Failure::Arguments(format!(
-            "--url: an http URL such as http://127.0.0.1:8080 is expected, got {url}"
+            "--url: an http or https URL such as http://127.0.0.1:8080 is expected, got {url}"
         ))
     };
     let uri: poem::http::Uri = url.parse().map_err(|_| unusable())?;
-    if uri.scheme_str() != Some("http") {
-        return Err(unusable());
+    let (tls, usual_port) = match uri.scheme_str() {
+        Some("http") => (false, 80),
+        Some("https") => (true, 443),
+        _ => return Err(unusable()),
+    };
+    let host = uri.host().ok_or_else(unusable)?.to_owned();
+    let authority = format!("{host}:{}", uri.port_u16().unwrap_or(usual_port));
+    Ok(Target { tls, host, authority, base: uri.path().trim_end_matches('/').to_owned() })
+}
+
+impl Target {
+    async fn ask(&self, path: &str) -> std::io::Result<String> {
+        let stream = TcpStream::connect(&self.authority).await?;
+        if self.tls {
+            ask(connect_unverified(&self.host, stream).await?, &self.authority, path).await
+        } else {
+            ask(stream, &self.authority, path).await
+        }
     }
-    let host = uri.host().ok_or_else(unusable)?;
-    let authority = format!("{host}:{}", uri.port_u16().unwrap_or(80));
-    Ok((authority, uri.path().trim_end_matches('/').to_owned()))
 }
 
 /// One request, HTTP/1.0: the answer ends with the connection, and its first line has the status.
-async fn ask(authority: &str, path: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(authority).await?;
+async fn ask(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    authority: &str,
+    path: &str,
+) -> std::io::Result<String> {
     let request = format!("GET {path} HTTP/1.0\r\nHost: {authority}\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
@@ -121,6 +151,11 @@ mod tests {
             settings.ops.addr = ops.and_then(|address| address.parse().ok());
             settings.server.addr = server.parse().unwrap_or(settings.server.addr);
             assert_eq!(local_url(&settings).ok().as_deref(), url, "{ops:?} {server}");
+            // Only the public listener has TLS.
+            settings.server.tls_cert_file = Some("cert.pem".into());
+            let scheme = if ops.is_none() { "https" } else { "http" };
+            let url = url.map(|url| url.replace("http", scheme));
+            assert_eq!(local_url(&settings).ok(), url, "{ops:?} {server}");
         }
     }
 }

@@ -11,3 +11,4 @@ mod production;
 mod refusals;
 mod schema;
 mod starting;
+mod tls;

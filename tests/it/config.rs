@@ -120,6 +120,10 @@ fn with_secrets(text: &str, directory: &Path) -> String {
     }
     fs::write(directory.join("database_client_key.pem"), signing_key()).unwrap();
     fs::write(directory.join("database_read_url"), "postgres://db-2.example.com/users").unwrap();
+    let names = ["users.example.com".to_owned()];
+    let server = rcgen::generate_simple_self_signed(names).unwrap();
+    fs::write(directory.join("server.pem"), server.cert.pem()).unwrap();
+    fs::write(directory.join("server_key.pem"), server.signing_key.serialize_pem()).unwrap();
     text.replace(SECRETS, directory.to_str().unwrap())
 }
 

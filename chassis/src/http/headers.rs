@@ -54,7 +54,8 @@ impl<E: Endpoint<Output = Response>> Endpoint for CommonHeaders<E> {
     async fn call(&self, request: Request) -> Result<Response> {
         let exchange = Exchange::of(&request);
         let mut response = self.0.call(request).await?;
-        complete(response.headers_mut());
+        let https = exchange.as_ref().is_some_and(|exchange| exchange.client.https);
+        complete(response.headers_mut(), https);
         if let Some(exchange) = exchange {
             describe(&exchange, response.headers_mut());
         }
@@ -62,17 +63,17 @@ impl<E: Endpoint<Output = Response>> Endpoint for CommonHeaders<E> {
     }
 }
 
-/// Adds what is missing of the headers that do not depend on the request.
-pub(super) fn complete(headers: &mut HeaderMap) {
+/// Adds what is missing of the headers that do not depend on the request, but for its scheme.
+pub(super) fn complete(headers: &mut HeaderMap, https: bool) {
     for (name, value) in DEFAULTS {
         headers.entry(name).or_insert(value);
+    }
+    if https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
     }
 }
 
 fn describe(exchange: &Exchange, headers: &mut HeaderMap) {
-    if exchange.client.https {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
-    }
     if let Some(quota) = exchange.quota.get() {
         for (name, field) in
             [(RATE_LIMIT_POLICY, quota.policy_field()), (RATE_LIMIT, quota.field())]

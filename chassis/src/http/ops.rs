@@ -203,6 +203,7 @@ impl Endpoint for Ops {
             trace_id: None,
         };
         let head = request.method() == Method::HEAD;
+        let https = self.clients.resolve(&request).https;
         let id = HeaderValue::from_str(&occurrence.request_id);
         // Lines about it carry its id.
         let scope = RequestScope::new(occurrence.request_id.as_str().into());
@@ -210,7 +211,7 @@ impl Endpoint for Ops {
         let answer = self.answer(&mut request).with_context(context).await;
         let mut response = answer.unwrap_or_else(|problem| problem.render(occurrence));
         response.headers_mut().extend(id.map(|id| (X_REQUEST_ID, id)));
-        complete(response.headers_mut());
+        complete(response.headers_mut(), https);
         Ok(if head { without_content(response) } else { response })
     }
 }

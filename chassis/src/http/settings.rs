@@ -1,6 +1,7 @@
 //! The `server` section: how requests are taken in and bounded. The listener reads it as well.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -8,6 +9,7 @@ use ipnet::IpNet;
 use poem::http::{HeaderValue, Uri};
 
 use crate::settings::{Environment, Report};
+use crate::tls::{self, Unusable};
 
 crate::settings! {
     /// The public listener and the limits of a request.
@@ -18,7 +20,8 @@ crate::settings! {
         pub public_url: Option<String> = None,
         /// A whole request may take this long; then it is answered 503.
         pub request_timeout: Duration = Duration::from_secs(10),
-        /// The headers of a request may take this long; idle connections close after it too.
+        /// The headers of a request may take this long, and so may a TLS handshake; idle connections close
+        /// after it too.
         pub header_read_timeout: Duration = Duration::from_secs(10),
         /// Largest request body, counted while it is read.
         pub body_limit: ByteSize = ByteSize::mib(1),
@@ -30,6 +33,11 @@ crate::settings! {
         pub trusted_proxies: Vec<IpNet> = Vec::new(),
         /// Origins that browsers may call from; each exact, such as `https://app.example.com`.
         pub cors_allowed_origins: Vec<String> = Vec::new(),
+        /// Certificate (PEM) that the public listener shows, with those that lead from it to its authority;
+        /// with its key. Without them it speaks plain HTTP. Both are taken anew when they change.
+        pub tls_cert_file: Option<PathBuf> = None,
+        /// Key (PEM) of that certificate.
+        pub tls_key_file: Option<PathBuf> = None,
         /// Time between "not ready" and closing the listener.
         pub drain_delay: Duration = Duration::ZERO,
         /// Requests in flight get this long to finish at shutdown.
@@ -79,6 +87,16 @@ impl ServerSettings {
                 "exact origins: scheme, host and port without a path, such as \"https://app.example.com\"",
             );
         }
+        for Unusable { key, allowed } in
+            tls::check(self.tls_cert_file.as_deref(), self.tls_key_file.as_deref())
+        {
+            report.reject(key, allowed);
+        }
+    }
+
+    /// Whether the public listener speaks TLS.
+    pub fn serves_tls(&self) -> bool {
+        self.tls_cert_file.is_some()
     }
 }
 

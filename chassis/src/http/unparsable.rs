@@ -3,7 +3,6 @@
 //! hyper refuses it before the stack is asked. It has its ids, a problem, a span, a line and a count
 //! all the same, so that a client's complaint can be found.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,9 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue};
 use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
+use tracing::field;
 
+use super::client_address::Client;
 use super::headers::complete;
 use super::observe::{SERVER_TIMING, X_REQUEST_ID, new_request_id, server_timing};
 use crate::problem::{CONTENT_TYPE, Occurrence, Problem};
@@ -23,11 +24,10 @@ use crate::telemetry::{Metrics, RequestScope, Telemetry};
 /// sent with.
 pub(crate) fn refuse(
     status: StatusCode,
-    client: IpAddr,
+    client: &Client,
     telemetry: Option<&Telemetry>,
 ) -> (HeaderMap, String) {
     let request_id = new_request_id();
-    let client = client.to_canonical();
     let context = Context::new().with_value(RequestScope::new(Arc::clone(&request_id)));
     let context = match telemetry {
         Some(telemetry) => context.with_span(span(status, client, &context, telemetry)),
@@ -45,7 +45,7 @@ pub(crate) fn refuse(
     for (name, value) in [(X_REQUEST_ID, &*request_id), (SERVER_TIMING, &timing)] {
         headers.extend(HeaderValue::from_str(value).map(|value| (name, value)));
     }
-    complete(&mut headers);
+    complete(&mut headers, client.https);
     let problem = Problem::from_status(status).detail(detail(status));
     let body = problem.body(Occurrence {
         instance: String::new(),
@@ -69,22 +69,24 @@ fn detail(status: StatusCode) -> &'static str {
 /// All that is known of it.
 fn span(
     status: StatusCode,
-    client: IpAddr,
+    client: &Client,
     context: &Context,
     telemetry: &Telemetry,
 ) -> opentelemetry_sdk::trace::Span {
     let builder = SpanBuilder::from_name("HTTP").with_kind(SpanKind::Server);
     let mut span = telemetry.tracer().build_with_context(builder, context);
     span.set_attribute(KeyValue::new("http.request.method", "_OTHER"));
-    span.set_attribute(KeyValue::new("url.scheme", "http"));
-    span.set_attribute(KeyValue::new("client.address", client.to_string()));
+    span.set_attribute(KeyValue::new("url.scheme", client.scheme()));
+    if let Some(address) = client.address {
+        span.set_attribute(KeyValue::new("client.address", address.to_string()));
+    }
     span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
     span
 }
 
 fn tell(
     status: StatusCode,
-    client: IpAddr,
+    client: &Client,
     ids: &SpanContext,
     request_id: &str,
     metrics: &Metrics,
@@ -93,7 +95,7 @@ fn tell(
         method: "_OTHER",
         route: None,
         status: Some(status.as_u16()),
-        scheme: "http",
+        scheme: client.scheme(),
         error_type: None,
         duration: Duration::ZERO,
         request_bytes: 0,
@@ -107,7 +109,7 @@ fn tell(
           http.route = "",
           http.response.status_code = status.as_u16(),
           duration_ms = 0.0,
-          client.address = %client },
+          client.address = client.address.map(field::display) },
         "request"
     );
 }

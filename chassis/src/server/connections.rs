@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -20,19 +20,18 @@ use poem::http::uri::Scheme;
 use poem::http::{HeaderValue, Response, Version, header};
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Addr, Endpoint};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_io_timeout::TimeoutWriter;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::instrument::WithSubscriber;
 
-use super::backlog::{Backlog, Watched};
+use super::backlog::Backlog;
 use super::begun::Begun;
-use super::refusals::Refusals;
-use super::sniff::{HTTP2_PREFACE, sniff};
 use crate::http::exchange::CutOff;
 use crate::telemetry::Telemetry;
+use crate::tls::Served;
 
 /// A browser opens a handful; a hundred leaves room for proxies, and bounds what one connection costs.
 const HTTP2_MAX_STREAMS: u32 = 100;
@@ -43,15 +42,13 @@ const HTTP2_MAX_RESET_STREAMS: usize = 20;
 /// the limit is above what clients and proxies send (16 KiB is its own), and a connection stays bounded.
 const HTTP2_MAX_HEADERS: u32 = 64 * 1024;
 
-/// A client that takes not one byte of its answer for so long holds memory for nothing.
-const WRITE_STALL: Duration = Duration::from_secs(30);
-
 /// What all connections of a listener share.
 pub(super) struct Connections {
     endpoint: BoxEndpoint<'static>,
-    header_read_timeout: Duration,
-    telemetry: Telemetry,
-    is_api: bool,
+    pub(super) header_read_timeout: Duration,
+    pub(super) telemetry: Telemetry,
+    pub(super) is_api: bool,
+    pub(super) tls: Option<Served>,
     /// The accept loop, each connection, and each stream of HTTP/2.
     pub(super) tasks: TaskTracker,
     /// No more are accepted.
@@ -91,12 +88,14 @@ impl Connections {
         header_read_timeout: Duration,
         telemetry: Telemetry,
         is_api: bool,
+        tls: Option<Served>,
     ) -> Self {
         Self {
             endpoint,
             header_read_timeout,
             telemetry,
             is_api,
+            tls,
             tasks: TaskTracker::new(),
             closed: CancellationToken::new(),
             finish: CancellationToken::new(),
@@ -113,39 +112,11 @@ impl Connections {
         let local = stream.local_addr().ok();
         // Answers are written whole; waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
-        self.clone().serve(stream, local, peer).await;
+        self.clone().open(stream, local, peer).await;
         self.telemetry.metrics().server_connections.dec();
     }
 
-    /// Sniffs the protocol under the same time limit that headers have, then lets hyper speak it.
-    async fn serve(
-        self: Arc<Self>,
-        mut stream: TcpStream,
-        local: Option<SocketAddr>,
-        peer: SocketAddr,
-    ) {
-        let sniffed = tokio::select! {
-            biased;
-            sniffed = tokio::time::timeout(self.header_read_timeout, sniff(&mut stream)) => sniffed,
-            () = self.finish.cancelled() => return,
-        };
-        let Ok(Ok(start)) = sniffed else { return };
-        let http2 = start == HTTP2_PREFACE;
-        let (reader, writer) = stream.into_split();
-        let mut writer = TimeoutWriter::new(writer);
-        writer.set_timeout(Some(WRITE_STALL));
-        let backlog = Backlog::default();
-        let writer = Watched::new(Box::pin(writer), backlog.clone());
-        let reader = io::Cursor::new(start).chain(reader);
-        if http2 {
-            self.http2(tokio::io::join(reader, writer), &backlog, local, peer).await;
-        } else {
-            let writer = Refusals::new(writer, peer.ip(), self.telemetry.clone(), self.is_api);
-            self.http1(tokio::io::join(reader, writer), &backlog, local, peer).await;
-        }
-    }
-
-    async fn http1(
+    pub(super) async fn http1(
         self: Arc<Self>,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         backlog: &Backlog,
@@ -156,11 +127,15 @@ impl Connections {
         let mut builder = http1::Builder::new();
         // hyper's limit for headers ends idle connections as well.
         builder.timer(TokioTimer::new()).header_read_timeout(self.header_read_timeout);
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        self.run(connection, backlog, std::future::pending()).await;
+        let mut connection = builder.serve_connection(TokioIo::new(stream), service);
+        self.run(Pin::new(&mut connection), backlog, std::future::pending()).await;
+        // hyper just drops those whose time for headers is up, which idle ones are as well.
+        if !backlog.exists() {
+            self.close(connection.into_parts().io.into_inner()).await;
+        }
     }
 
-    async fn http2(
+    pub(super) async fn http2(
         self: Arc<Self>,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         backlog: &Backlog,
@@ -182,17 +157,16 @@ impl Connections {
         builder
             .keep_alive_interval(self.header_read_timeout)
             .keep_alive_timeout(self.header_read_timeout);
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         self.run(connection, backlog, streams.idle_for(self.header_read_timeout)).await;
     }
 
     async fn run<C: GracefulConnection>(
         &self,
-        connection: C,
+        mut connection: Pin<&mut C>,
         backlog: &Backlog,
         idle: impl Future<Output = ()>,
     ) {
-        let mut connection = pin!(connection);
         // A connection ends in many ways that are no fault of ours; requests tell their own story.
         // It comes first: a request that has arrived is begun before the end is thought of.
         tokio::select! {
@@ -224,8 +198,8 @@ impl Connections {
         let _in_flight = InFlight::start(&self);
         let http2 = request.version() == Version::HTTP_2;
         let local = LocalAddr(local.map_or_else(Addr::default, Addr::from));
-        let mut request: poem::Request =
-            (request, local, RemoteAddr(peer.into()), Scheme::HTTP).into();
+        let scheme = if self.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+        let mut request: poem::Request = (request, local, RemoteAddr(peer.into()), scheme).into();
         request.set_data(CutOff(self.cut.clone()));
         let mut response = self.endpoint.get_response(request).await;
         if self.leaving.load(Ordering::Relaxed) && !http2 {
@@ -254,7 +228,7 @@ impl Streams {
         loop {
             let begun = self.begun.load(Ordering::Relaxed);
             let idle = begun == self.ended.load(Ordering::Relaxed);
-            tokio::time::sleep(limit).await;
+            sleep(limit).await;
             if idle && begun == self.begun.load(Ordering::Relaxed) {
                 return;
             }

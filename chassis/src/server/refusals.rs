@@ -2,13 +2,13 @@
 //! nothing but a status; there is no hook for it, so its bytes are met on their way out.
 
 use std::io;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use poem::http::StatusCode;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::http::client_address::Client;
 use crate::http::unparsable::refuse;
 use crate::telemetry::Telemetry;
 
@@ -18,23 +18,23 @@ const OURS: &[u8] = b"\r\nx-request-id: ";
 const NO_BODY: &str = "content-length: 0\r\n";
 
 /// Passes everything on but hyper's own refusals, which are sent as problems instead.
-pub(super) struct Refusals<W> {
-    inner: W,
-    client: IpAddr,
+pub(super) struct Refusals<S> {
+    inner: S,
+    client: Client,
     telemetry: Telemetry,
     is_api: bool,
     /// What is sent in place of hyper's bytes, as far as it is not sent yet.
     instead: Vec<u8>,
 }
 
-impl<W> Refusals<W> {
-    pub(super) fn new(inner: W, client: IpAddr, telemetry: Telemetry, is_api: bool) -> Self {
+impl<S> Refusals<S> {
+    pub(super) fn new(inner: S, client: Client, telemetry: Telemetry, is_api: bool) -> Self {
         Self { inner, client, telemetry, is_api, instead: Vec::new() }
     }
 
     /// hyper's head with our headers and a body.
     fn problem(&self, status: StatusCode, bare: &[u8]) -> Vec<u8> {
-        let (headers, body) = refuse(status, self.client, self.is_api.then_some(&self.telemetry));
+        let (headers, body) = refuse(status, &self.client, self.is_api.then_some(&self.telemetry));
         let head = String::from_utf8_lossy(bare).replace(NO_BODY, "");
         let mut answer = head.trim_end_matches("\r\n").as_bytes().to_vec();
         for (name, value) in &headers {
@@ -45,7 +45,17 @@ impl<W> Refusals<W> {
     }
 }
 
-impl<W: AsyncWrite + Unpin> AsyncWrite for Refusals<W> {
+impl<S: AsyncRead + Unpin> AsyncRead for Refusals<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Refusals<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -18,7 +18,7 @@ use prometheus::{
 
 use self::exemplars::{ExemplarFilter, ExemplarHistogramVec};
 use self::http::HttpMetrics;
-use super::catalogue::labels::{LEVELS, RETRY_OUTCOMES};
+use super::catalogue::labels::{LEVELS, RETRY_OUTCOMES, TLS_FAILURES};
 use super::catalogue::metrics as rows;
 #[cfg(target_os = "linux")]
 use super::process::ProcessCollector;
@@ -89,6 +89,10 @@ pub struct Families {
     pub startup_duration: Gauge,
     /// Connections that the listener holds open.
     pub server_connections: IntGauge,
+    /// Label: reason.
+    pub tls_handshake_failures: IntCounterVec,
+    /// Unix time in seconds.
+    pub tls_certificate_expiry: Gauge,
 }
 
 impl std::ops::Deref for Metrics {
@@ -143,6 +147,8 @@ impl Metrics {
             readiness: r.gauges(&rows::READINESS)?,
             startup_duration: r.float_gauge(&rows::STARTUP_DURATION)?,
             server_connections: r.gauge(&rows::HTTP_CONNECTIONS)?,
+            tls_handshake_failures: r.counters(&rows::TLS_HANDSHAKE_FAILURES)?,
+            tls_certificate_expiry: r.float_gauge(&rows::TLS_CERTIFICATE_EXPIRY)?,
             registry: registry.clone(),
         };
         families.begin_at_zero();
@@ -183,6 +189,9 @@ impl Families {
         }
         for outcome in RETRY_OUTCOMES {
             self.db_retries.with_label_values(&[outcome]);
+        }
+        for reason in TLS_FAILURES {
+            self.tls_handshake_failures.with_label_values(&[reason]);
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::support::raw::{Raw, request};
-use crate::support::{App, GET, PATIENCE, in_time};
+use crate::support::{App, GET, PATIENCE, eventually, in_time};
 
 /// Time that a test can wait for to be up.
 const SHORT: Duration = Duration::from_millis(400);
@@ -140,6 +140,15 @@ async fn half_of_a_header_holds_nothing_up_and_counts_as_nothing() {
     assert_eq!(ended(app.stop(SHORT)).await, Outcome::Complete);
     half.closed_silently().await;
     later.closed_silently().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_holds_nothing_up_even_without_time_to_drain() {
+    let mut app = forbearing().await;
+    let silent = app.raw().await;
+    eventually("the connection", || app.connections() == 1.0).await;
+    assert_eq!(ended(app.stop(Duration::ZERO)).await, Outcome::Complete);
+    silent.closed_silently().await;
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ pub(crate) mod gate;
 pub(crate) mod http2;
 pub(crate) mod raw;
 pub(crate) mod site;
+pub(crate) mod tls;
 
 use gate::Gate;
 use http2::Http2;
@@ -92,6 +93,7 @@ impl App {
         };
         let site = site.build(&stack, telemetry).unwrap();
         let server = Server::bind(stack.server.addr, &stack.server).await.unwrap();
+        let server = server.with_tls(&stack.server).unwrap();
         let public = server.serve(site, telemetry);
         let ops = match operators {
             Some((address, operators)) => {

@@ -41,7 +41,7 @@ async fn a_service_that_is_not_there_fails_the_probe() {
 
 #[tokio::test]
 async fn a_url_that_cannot_be_asked_is_an_argument_that_cannot_be_used() {
-    for url in ["nonsense", "https://127.0.0.1:8080", "http://", "127.0.0.1:8080"] {
+    for url in ["nonsense", "ftp://127.0.0.1:8080", "http://", "127.0.0.1:8080"] {
         let end = probe(&Binary::new(), url, false).await.expect(2);
         end.complains_of(&["--url", url]);
     }

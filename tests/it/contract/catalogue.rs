@@ -26,8 +26,11 @@ use crate::support::{App, eventually};
 const OPS_TOKEN: &str = "a token for those who operate it";
 /// Lines of days that are worse than this: `bad_days::abandoned`, `boot::outputs` and `boot::schema`, the
 /// migrations' `failures`, and the chassis' `panics`, `export` and `retries`; of replicas and rotated
-/// passwords: `replica` and `rotation`.
-const OF_BAD_DAYS: [&str; 19] = [
+/// passwords: `replica` and `rotation`; of certificates: the chassis' `tls`.
+const OF_BAD_DAYS: [&str; 22] = [
+    "TLS certificate cannot be replaced: the old one stays",
+    "TLS certificate changed: new connections get it",
+    "TLS certificate needs to be renewed",
     "abandoned statements were ended",
     "database credentials changed: new connections use them",
     "database credentials cannot be read again",

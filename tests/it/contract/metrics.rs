@@ -7,7 +7,7 @@ use super::exposition::Exposition;
 use crate::support::{App, eventually};
 
 /// Name, type and labels, as the contract's table has them.
-const FAMILIES: [(&str, &str, &[&str]); 41] = [
+const FAMILIES: [(&str, &str, &[&str]); 44] = [
     ("auth_events_total", "counter", &["event"]),
     ("build_info", "gauge", &["revision", "rustc_version", "version"]),
     (
@@ -74,6 +74,8 @@ const FAMILIES: [(&str, &str, &[&str]); 41] = [
     ("telemetry_exported_total", "counter", &["signal"]),
     ("telemetry_failed_total", "counter", &["signal"]),
     ("telemetry_last_success_timestamp_seconds", "gauge", &["signal"]),
+    ("tls_certificate_expiry_timestamp_seconds", "gauge", &[]),
+    ("tls_handshake_failures_total", "counter", &["reason"]),
     ("tokio_alive_tasks", "gauge", &[]),
     ("tokio_global_queue_depth", "gauge", &[]),
     ("tokio_worker_busy_seconds_total", "counter", &[]),

@@ -12,6 +12,9 @@ pub const DB_OPERATIONS: &[&str] = &[
 pub const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 /// Of `db_client_retries_total`.
 pub const RETRY_OUTCOMES: &[&str] = &["retried", "given_up"];
+/// Of `tls_handshake_failures_total`.
+pub const TLS_FAILURES: &[&str] =
+    &["refused_by_client", "incompatible", "not_tls", "abandoned", "timeout"];
 /// What is exported to a collector.
 pub const SIGNALS: &[&str] = &["traces", "logs"];
 
@@ -29,6 +32,7 @@ pub(super) const HTTP_ERROR: Label = like(
     "at 5xx the kind of fault or else the status; without an answer `client_disconnected` or `drain_timeout`; empty without error",
 );
 pub(super) const SHED_REASON: Label = of("reason", &["in_flight", "timeout"]);
+pub(super) const TLS_FAILURE: Label = of("reason", TLS_FAILURES);
 pub(super) const POLICY: Label = of("policy", &["default", "auth"]);
 pub(super) const DECISION: Label = of("decision", &["allowed", "limited"]);
 pub(super) const DB_SYSTEM: Label =

@@ -5,7 +5,7 @@ use super::MetricRow;
 use super::labels::{
     CHECK, COMPILER, DB_COLLECTION, DB_ERROR, DB_OPERATION, DB_SYSTEM, DECISION, EVENT, HASHING,
     HTTP_ERROR, LEVEL, METHOD, OUTPUT, POLICY, POOL, POOL_STATE, RESOURCE, RETRY_OUTCOME, REVISION,
-    ROUTE, SCHEME, SHED_REASON, SIGNAL, STATUS, VERSION,
+    ROUTE, SCHEME, SHED_REASON, SIGNAL, STATUS, TLS_FAILURE, VERSION,
 };
 
 /// OpenTelemetry's advice for `http.server.request.duration`, in seconds.
@@ -55,6 +55,14 @@ rows! {
     HTTP_CONNECTIONS = MetricRow::gauge(
         "http_server_connections",
         "Client connections that the listener holds open.",
+    );
+    TLS_HANDSHAKE_FAILURES = MetricRow::counter(
+        "tls_handshake_failures_total",
+        "Connections that did not come to speak TLS; a client refuses when it does not trust the certificate.",
+    ).labels(&[TLS_FAILURE]);
+    TLS_CERTIFICATE_EXPIRY = MetricRow::gauge(
+        "tls_certificate_expiry_timestamp_seconds",
+        "Unix time at which the listener's certificate expires; 0 without TLS.",
     );
     RATE_LIMIT_DECISIONS = MetricRow::counter(
         "rate_limit_decisions_total",

@@ -147,6 +147,28 @@ pub(super) const LINES: &[LineRow] = &[
         ],
     },
     LineRow {
+        message: "TLS certificate changed: new connections get it",
+        level: "INFO",
+        when: "the files of `server.tls_cert_file` and `server.tls_key_file` were replaced",
+        fields: &[Field::always("tls.server.not_after", "string", "RFC 3339: when it ends")],
+    },
+    LineRow {
+        message: "TLS certificate cannot be replaced: the old one stays",
+        level: "WARN",
+        when: "they were replaced by what cannot be used, once for each time",
+        fields: &[Field::always("error", "string", "the setting, and what is wrong with its file")],
+    },
+    LineRow {
+        message: "TLS certificate needs to be renewed",
+        level: "WARN",
+        when: "one is taken that has expired, has less than a fifth of its life left, or is not valid yet",
+        fields: &[
+            Field::always("reason", "string", "which of them"),
+            Field::always("tls.server.not_before", "string", "RFC 3339: when it begins"),
+            Field::always("tls.server.not_after", "string", "RFC 3339: when it ends"),
+        ],
+    },
+    LineRow {
         message: "database credentials changed: new connections use them",
         level: "INFO",
         when: "the file of a secret of `database` has another content than before",

@@ -11,6 +11,7 @@ use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use poem::http::request::Builder;
 use poem::http::{Method, Request};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -20,22 +21,31 @@ type Body = BoxBody<Bytes, Infallible>;
 
 /// A connection that any number of requests share.
 pub(crate) struct Http2 {
-    address: SocketAddr,
+    /// Scheme and authority.
+    origin: String,
     sender: SendRequest<Body>,
     connection: JoinHandle<hyper::Result<()>>,
 }
 
 impl Http2 {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
+        Self::over(TcpStream::connect(address).await.unwrap(), format!("http://{address}")).await
+    }
+
+    /// On a stream that is connected already.
+    pub(crate) async fn over(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        origin: String,
+    ) -> Self {
         let (sender, connection) =
             handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-        Self { address, sender, connection: tokio::spawn(connection) }
+        let connection = tokio::spawn(connection);
+        Self { origin, sender, connection }
     }
 
     /// A request to put headers on.
     pub(crate) fn request(&self, method: Method, target: &str) -> Builder {
-        let uri = format!("http://{}{target}", self.address);
+        let uri = format!("{}{target}", self.origin);
         Request::builder().method(method).uri(uri)
     }
 

@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 
 use chassis::testing::Answer;
 use poem::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::in_time;
 
 /// One connection.
-pub(crate) struct Raw {
-    stream: TcpStream,
+pub(crate) struct Raw<S = TcpStream> {
+    stream: S,
     /// Read already, not asked for yet.
     unread: Vec<u8>,
 }
@@ -42,6 +42,18 @@ impl Raw {
     /// Sends what fits at once, and lets nothing else run in between.
     pub(crate) fn slip(&self, bytes: &str) {
         assert_eq!(self.stream.try_write(bytes.as_bytes()).unwrap(), bytes.len());
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
+    /// On a stream that is connected already.
+    pub(crate) fn over(stream: S) -> Self {
+        Self { stream, unread: Vec::new() }
+    }
+
+    /// What it is over.
+    pub(crate) fn stream(&self) -> &S {
+        &self.stream
     }
 
     /// Has no more to say, and listens on.
