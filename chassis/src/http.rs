@@ -24,6 +24,7 @@ mod headers;
 pub mod idempotency;
 pub mod input;
 mod limits;
+mod members;
 mod negotiate;
 mod observe;
 pub mod ops;

@@ -20,6 +20,7 @@ mod methods;
 mod operators;
 mod panics;
 mod rate_limit;
+mod repeated;
 mod retries;
 mod shutdown;
 mod sql_comments;
