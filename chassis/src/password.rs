@@ -2,6 +2,7 @@
 //! once. Which passwords are accepted is decided by the service, with [`PasswordSettings::acceptable`].
 
 mod settings;
+mod workers;
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -12,11 +13,12 @@ use argon2::password_hash::{self, PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
-use tokio::task::spawn_blocking;
 use tracing::field::Empty;
 use tracing::{Dispatch, Span, debug, dispatcher, info_span};
 
 pub use settings::PasswordSettings;
+pub use workers::Lost;
+use workers::Workers;
 
 use crate::settings::Secret;
 use crate::telemetry::Metrics;
@@ -57,9 +59,9 @@ pub enum HashError {
     /// The settings or the machine do not allow hashing.
     #[error("password hashing failed")]
     Failed(#[source] password_hash::Error),
-    /// The thread that hashed has panicked, or the runtime is going down.
+    /// The thread that hashed has panicked, or there is none.
     #[error("password hashing was interrupted")]
-    Interrupted(#[source] tokio::task::JoinError),
+    Interrupted(#[source] Lost),
 }
 
 struct Shared {
@@ -69,6 +71,7 @@ struct Shared {
     turns: Arc<Semaphore>,
     /// One for each hash that runs or waits.
     places: Arc<Semaphore>,
+    workers: Workers,
     metrics: Metrics,
 }
 
@@ -98,6 +101,7 @@ impl PasswordHasher {
             pepper: settings.pepper.clone(),
             turns: Arc::new(Semaphore::new(turns)),
             places: Arc::new(Semaphore::new(turns.saturating_add(settings.queue))),
+            workers: Workers::new(turns),
             metrics: metrics.clone(),
         };
         shared.argon2().map_err(HashError::Failed)?;
@@ -128,7 +132,7 @@ impl PasswordHasher {
         self.run(Operation::Verify, verdict).await
     }
 
-    /// Waits for a turn and works on a thread that may block.
+    /// Waits for a turn and works on a thread that is there for it.
     async fn run<T: Send + 'static>(
         &self,
         operation: Operation,
@@ -146,7 +150,7 @@ impl PasswordHasher {
                 shared.timed(operation, work)
             })
         };
-        spawn_blocking(timed).await.map_err(HashError::Interrupted)?
+        self.0.workers.run(timed).await.map_err(HashError::Interrupted)?
     }
 
     async fn turn(&self, operation: Operation) -> Result<Turn, HashError> {

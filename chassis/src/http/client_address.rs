@@ -33,16 +33,28 @@ pub struct Clients {
     trusted: Vec<IpNet>,
 }
 
-impl Client {
-    /// The key of the client's budget: its IPv4 address or its IPv6 /64.
-    pub fn key(&self) -> ClientKey {
-        ClientKey(self.address.map(|address| match address {
+impl ClientKey {
+    /// An IPv4 address or an IPv6 /64. Those without an address share one key.
+    pub(super) fn of(address: Option<IpAddr>) -> Self {
+        Self(address.map(|address| match address {
             IpAddr::V4(_) => address,
             IpAddr::V6(v6) => {
                 let network = v6.to_bits() >> (128 - IPV6_CLIENT_BITS) << (128 - IPV6_CLIENT_BITS);
                 IpAddr::V6(Ipv6Addr::from_bits(network))
             }
         }))
+    }
+
+    /// The address, or the first of the network.
+    pub(super) fn address(self) -> Option<IpAddr> {
+        self.0
+    }
+}
+
+impl Client {
+    /// The key of the client's budget.
+    pub fn key(&self) -> ClientKey {
+        ClientKey::of(self.address)
     }
 
     /// The scheme that the client used.

@@ -38,7 +38,7 @@ pub(super) fn members(body: &[u8]) -> Result<Map<String, Value>, Problem> {
     }
 }
 
-/// serde_json itself ends what is nested more than 128 deep, before the stack does.
+/// `serde_json` itself ends what is nested more than 128 deep, before the stack does.
 fn read(body: &[u8], repeated: &mut Vec<Repeated>) -> serde_json::Result<Value> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = Reader(repeated).deserialize(&mut deserializer)?;

@@ -213,7 +213,8 @@ mod tests {
         let parameters = r#"[{"in": "query", "name": "limit", "schema": {"type": "integer"}},
             {"in": "query", "name": "tag", "schema": {"type": "array"}},
             {"in": "path", "name": "id"}, {"in": "header", "name": "if-match"}]"#;
-        let document = format!(r#"{{"paths": {{"/x": {{"get": {{"parameters": {parameters}}}}}}}}}"#);
+        let document =
+            format!(r#"{{"paths": {{"/x": {{"get": {{"parameters": {parameters}}}}}}}}}"#);
         routes.add_document(&document).unwrap();
         let route = routes.find("/x").unwrap();
         assert_eq!(route.single_parameters(&Method::HEAD), ["limit"]);

@@ -22,6 +22,7 @@ mod panics;
 mod rate_limit;
 mod repeated;
 mod retries;
+mod shared_budgets;
 mod shutdown;
 mod sql_comments;
 mod story;

@@ -36,8 +36,9 @@ async fn a_second_host_is_refused_on_every_route() {
     let app = App::start().await;
     for target in ["/plain", "/echo/a"] {
         let mut connection = app.raw().await;
-        let request =
-            format!("GET {target} HTTP/1.1\r\nhost: site\r\nhost: other\r\nx-request-id: t\r\n\r\n");
+        let request = format!(
+            "GET {target} HTTP/1.1\r\nhost: site\r\nhost: other\r\nx-request-id: t\r\n\r\n"
+        );
         connection.send(request).await;
         let problem = connection.answer().await.problem(400);
         assert_eq!(problem["detail"], "the request must have one Host header");

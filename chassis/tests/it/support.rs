@@ -19,6 +19,7 @@ use tokio::time::timeout;
 pub(crate) mod gate;
 pub(crate) mod http2;
 pub(crate) mod raw;
+pub(crate) mod redis;
 pub(crate) mod site;
 
 use gate::Gate;
