@@ -10,6 +10,7 @@ mod cors;
 mod debug_header;
 mod export;
 mod failures;
+mod floods;
 mod hostile;
 mod ids;
 mod json;
