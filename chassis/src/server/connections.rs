@@ -20,6 +20,7 @@ use poem::http::uri::Scheme;
 use poem::http::{HeaderValue, Response, Version, header};
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Addr, Endpoint};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_io_timeout::TimeoutWriter;
@@ -47,6 +48,10 @@ const HTTP2_MAX_HEADERS: u32 = 64 * 1024;
 /// What an HTTP/1 connection may have read and not understood yet: a head, whose target alone may have
 /// hyper's 64 KiB before it is told to be too long. hyper's own limit is 400 KiB, for each of thousands.
 const HTTP1_BUFFER: usize = 80 * 1024;
+
+/// What the kernel may hold of the answers to one client that does not take them. Left alone it grows to
+/// 4 MiB for each, of memory that is not the process's own.
+const SEND_BUFFER: usize = 128 * 1024;
 
 /// What an HTTP/2 client may have sent of all its bodies before they are read, and what is held ready of
 /// each answer. hyper's own limits are 1 MiB and 400 KiB.
@@ -112,6 +117,7 @@ impl Connections {
         let local = stream.local_addr().ok();
         // Answers are written whole; waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
+        let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
         self.clone().serve(stream, local, peer).await;
         self.telemetry.metrics().server_connections.dec();
     }
