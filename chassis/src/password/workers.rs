@@ -8,14 +8,24 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
+use argon2::{Block, Params};
 use tokio::sync::oneshot;
 
 /// A tenth of the processor while others want all of it. Logins are slow then, and not dead.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
 
-type Job = Box<dyn FnOnce() + Send>;
+/// How long a thread that has nothing to do keeps its memory: through the gaps of a storm, not the night.
+const MEMORY_KEPT: Duration = Duration::from_secs(1);
+
+/// What a thread hashes in. Kept from one hash to the next: allocated anew each time, there is more of it
+/// than there are threads, since freed memory goes back to the system later.
+#[derive(Default)]
+pub(super) struct Memory(Vec<Block>);
+
+type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 
 /// The threads; they end when this is dropped, after the jobs that they have.
 pub(super) struct Workers {
@@ -42,6 +52,19 @@ struct State {
     ended: bool,
 }
 
+impl Memory {
+    /// Room for a hash of this cost.
+    pub(super) fn of(&mut self, cost: &Params) -> &mut [Block] {
+        let blocks = cost.block_count();
+        if self.0.len() < blocks {
+            // Never two of them at once.
+            self.0 = Vec::new();
+            self.0 = vec![Block::default(); blocks];
+        }
+        &mut self.0[..blocks]
+    }
+}
+
 impl Workers {
     /// At most so many, each started when it is needed first.
     pub(super) fn new(most: usize) -> Self {
@@ -51,12 +74,12 @@ impl Workers {
     /// The result of a job. It is done even where nobody waits for it any more.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        job: impl FnOnce() -> T + Send + 'static,
+        job: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, Lost> {
         let (done, result) = oneshot::channel();
-        self.give(Box::new(move || {
+        self.give(Box::new(move |memory| {
             // A caller that has left wants no result.
-            let _ = done.send(job());
+            let _ = done.send(job(memory));
         }))?;
         result.await.map_err(|_| Lost(None))
     }
@@ -91,13 +114,14 @@ impl Drop for Workers {
 impl Shared {
     fn work(&self) {
         yield_to_others();
-        while let Some(job) = self.next() {
+        let mut memory = Memory::default();
+        while let Some(job) = self.next(&mut memory) {
             // Its caller is told by what it never receives.
-            let _ = catch_unwind(AssertUnwindSafe(job));
+            let _ = catch_unwind(AssertUnwindSafe(|| job(&mut memory)));
         }
     }
 
-    fn next(&self) -> Option<Job> {
+    fn next(&self, memory: &mut Memory) -> Option<Job> {
         let mut state = self.lock();
         loop {
             if let Some(job) = state.jobs.pop_front() {
@@ -107,8 +131,13 @@ impl Shared {
                 return None;
             }
             state.idle += 1;
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let waited = self.changed.wait_timeout(state, MEMORY_KEPT);
+            let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = woken;
             state.idle -= 1;
+            if timeout.timed_out() && state.jobs.is_empty() {
+                *memory = Memory::default();
+            }
         }
     }
 
@@ -143,7 +172,7 @@ mod tests {
         let both = Arc::new(Barrier::new(2));
         let meet = |both: &Arc<Barrier>| {
             let both = Arc::clone(both);
-            workers.run(move || {
+            workers.run(move |_| {
                 both.wait();
                 thread::current().id()
             })
@@ -160,15 +189,30 @@ mod tests {
     #[tokio::test]
     async fn a_job_that_panics_costs_its_caller_alone() {
         let workers = Workers::new(1);
-        let lost = workers.run(|| panic!("a cogwheel fell out")).await;
+        let lost = workers.run(|_| panic!("a cogwheel fell out")).await;
         assert!(lost.is_err());
-        assert_eq!(workers.run(|| 7).await.unwrap(), 7);
+        assert_eq!(workers.run(|_| 7).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn a_thread_hashes_in_the_same_memory_again() {
+        let workers = Workers::new(1);
+        let place = |cost: u32| {
+            workers.run(move |memory| {
+                let blocks = memory.of(&Params::new(cost, 1, 1, None).unwrap());
+                (blocks.as_ptr().addr(), blocks.len())
+            })
+        };
+        let (large, blocks) = place(64).await.unwrap();
+        assert_eq!(blocks, 64);
+        assert_eq!(place(8).await.unwrap(), (large, 8));
+        assert_eq!(place(64).await.unwrap(), (large, 64));
     }
 
     #[tokio::test]
     async fn threads_end_with_their_owner() {
         let workers = Workers::new(1);
-        workers.run(|| ()).await.unwrap();
+        workers.run(|_| ()).await.unwrap();
         let shared = Arc::downgrade(&workers.shared);
         drop(workers);
         while shared.strong_count() > 0 {
@@ -181,7 +225,7 @@ mod tests {
     async fn who_hashes_is_nicer_than_who_answers() {
         let niceness = || rustix::process::getpriority_process(None).unwrap();
         let mine = niceness();
-        let theirs = Workers::new(1).run(niceness).await.unwrap();
+        let theirs = Workers::new(1).run(move |_| niceness()).await.unwrap();
         assert_eq!(theirs, (mine + NICENESS).min(19));
         assert_eq!(niceness(), mine);
     }

@@ -85,16 +85,16 @@ async fn pings_and_settings_are_answered_as_long_as_the_answers_are_taken() {
     let pings = frame(PING, 0, 0, &[7; 8]).repeat(1000);
     let settings = frame(SETTINGS, 0, 0, &[]).repeat(1000);
     connection.send([pings, settings, get(1, "/plain")].concat()).await;
-    let mut pongs = 0;
+    let mut answers = 0;
     loop {
         let frame = connection.frame().await;
         match frame.kind {
-            PING => pongs += usize::from(frame.flags & ACK != 0),
+            PING => answers += usize::from(frame.flags & ACK != 0),
             DATA if frame.flags & END_STREAM != 0 => break,
             _ => {}
         }
     }
-    assert_eq!(pongs, 1000);
+    assert_eq!(answers, 1000);
     assert_served(&app).await;
 }
 

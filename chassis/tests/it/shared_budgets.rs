@@ -178,7 +178,7 @@ fn three_an_hour(settings: &mut Settings, url: &str, prefix: &str) {
     limits.default = "3/1h".parse().unwrap();
     limits.auth = "1/1h".parse().unwrap();
     limits.redis_url = Some(Secret::new(url));
-    limits.redis_prefix = prefix.to_owned();
+    prefix.clone_into(&mut limits.redis_prefix);
 }
 
 async fn get(app: &App) -> Answer {

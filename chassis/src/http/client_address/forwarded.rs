@@ -199,7 +199,7 @@ mod tests {
     fn what_is_too_long_to_be_true_is_not_read_to_its_end() {
         let many = vec!["\""; 30_000].join(",");
         assert!(read(&[&many]).len() <= ENTRIES_MAX + 1);
-        assert!(read(&[&["for=6.6.6.6"; 3_000].join(",")]).len() <= ENTRIES_MAX + 1);
+        assert!(read(&[&vec!["for=6.6.6.6"; 3_000].join(",")]).len() <= ENTRIES_MAX + 1);
     }
 
     #[test]

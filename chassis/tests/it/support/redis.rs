@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
+use chassis::settings::Environ;
 use chassis::testing::Proxy;
 use redis::{Client, Commands, Connection, IntoConnectionInfo};
 use uuid::Uuid;
@@ -17,7 +18,7 @@ pub(crate) struct TestRedis {
 impl TestRedis {
     /// The Redis of the environment.
     pub(crate) fn find() -> Option<Self> {
-        let Ok(url) = std::env::var(SERVER) else {
+        let Some(url) = Environ::process().get(SERVER).map(str::to_owned) else {
             #[expect(clippy::print_stderr, reason = "said to whoever runs the tests")]
             {
                 eprintln!("skipped: {SERVER} names no Redis");
