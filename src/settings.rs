@@ -74,6 +74,7 @@ impl Settings {
 
     fn check(&self, report: &mut Report) {
         self.server.check(self.environment, report);
+        self.rate_limit.check(report);
         self.ops.check(self.environment, report);
         self.auth.check(self.environment, report);
         self.password.check_memory(self.environment, Path::new("/"), report);

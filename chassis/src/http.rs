@@ -24,6 +24,7 @@ mod headers;
 pub mod idempotency;
 pub mod input;
 mod limits;
+mod members;
 mod negotiate;
 mod observe;
 pub mod ops;
@@ -46,7 +47,7 @@ use headers::CommonHeaders;
 use limits::{BodyLimit, InFlight, Timeout};
 use observe::Observe;
 use ops::Ops;
-use rate_limit::{EmptyBudget, RateLimit, RateLimitSettings, Strict};
+use rate_limit::{RateLimit, RateLimitError, RateLimitSettings, Strict};
 use render::{CatchPanic, RenderProblems};
 use routes::{RouteError, Routes};
 use settings::ServerSettings;
@@ -132,7 +133,7 @@ impl Site {
         self,
         settings: &StackSettings,
         telemetry: &Telemetry,
-    ) -> Result<BoxEndpoint<'static>, EmptyBudget> {
+    ) -> Result<BoxEndpoint<'static>, RateLimitError> {
         let Self { routes, api, pages, strict, ops } = self;
         let dispatch = Dispatch { api, pages };
         let site = stack(dispatch, Arc::new(routes), strict, settings, telemetry)?;
@@ -170,7 +171,7 @@ fn stack(
     strict: Strict,
     settings: &StackSettings,
     telemetry: &Telemetry,
-) -> Result<impl Endpoint<Output = Response> + 'static, EmptyBudget> {
+) -> Result<impl Endpoint<Output = Response> + 'static, RateLimitError> {
     let StackSettings { server, rate_limit, tracing, debug_key } = settings;
     let metrics = telemetry.metrics();
     let clients = Clients::new(server.trusted_proxies.clone());
@@ -180,7 +181,7 @@ fn stack(
     // Covers reading the body too: a client that sends slowly is a request that takes too long.
     let stack = Timeout::new(stack, server.request_timeout, metrics.clone());
     // Refuses before anything costly has begun.
-    let stack = RateLimit::new(stack, rate_limit, strict, metrics)?;
+    let stack = RateLimit::new(stack, rate_limit, strict, telemetry)?;
     // Outside of the limiter, for a flood must not even cost its bookkeeping.
     let stack = InFlight::new(stack, server.max_in_flight, metrics.clone());
     // Around everything that runs code of others; what is outside of it cannot panic on a request.

@@ -6,22 +6,24 @@ mod common;
 mod guess;
 mod rules;
 mod settings;
+mod workers;
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Instant;
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{self, PasswordHasher as _, PasswordVerifier as _};
+use argon2::password_hash;
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Params, Version};
 use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
-use tokio::task::spawn_blocking;
 use tracing::field::Empty;
 use tracing::{Dispatch, Span, debug, dispatcher, info_span};
 
 pub use rules::Known;
 pub use settings::PasswordSettings;
+pub use workers::Lost;
+use workers::{Memory, Workers};
 
 use crate::settings::Secret;
 use crate::telemetry::Metrics;
@@ -62,9 +64,9 @@ pub enum HashError {
     /// The settings or the machine do not allow hashing.
     #[error("password hashing failed")]
     Failed(#[source] password_hash::Error),
-    /// The thread that hashed has panicked, or the runtime is going down.
+    /// The thread that hashed has panicked, or there is none.
     #[error("password hashing was interrupted")]
-    Interrupted(#[source] tokio::task::JoinError),
+    Interrupted(#[source] Lost),
 }
 
 struct Shared {
@@ -74,6 +76,7 @@ struct Shared {
     turns: Arc<Semaphore>,
     /// One for each hash that runs or waits.
     places: Arc<Semaphore>,
+    workers: Workers,
     metrics: Metrics,
 }
 
@@ -85,6 +88,14 @@ struct Turn {
 
 /// Counts one in the queue while it exists.
 struct Waiting<'a>(&'a IntGauge);
+
+/// What a hash is made with; argon2id of this version for those that are made now.
+#[derive(Clone, Default)]
+struct Setup {
+    algorithm: Algorithm,
+    version: Version,
+    params: Params,
+}
 
 #[derive(Clone, Copy)]
 enum Operation {
@@ -103,9 +114,10 @@ impl PasswordHasher {
             pepper: settings.pepper.clone(),
             turns: Arc::new(Semaphore::new(turns)),
             places: Arc::new(Semaphore::new(turns.saturating_add(settings.queue))),
+            workers: Workers::new(turns),
             metrics: metrics.clone(),
         };
-        shared.argon2().map_err(HashError::Failed)?;
+        shared.argon2(&Setup::default()).map_err(HashError::Failed)?;
         // An alert on its rate must see the first refusal, so the series begin at 0.
         for operation in [Operation::Hash, Operation::Verify] {
             metrics.password_hash_rejected.with_label_values(&[operation.name()]);
@@ -115,7 +127,7 @@ impl PasswordHasher {
 
     /// A PHC string with a new random salt.
     pub async fn hash(&self, password: Secret) -> Result<String, HashError> {
-        self.run(Operation::Hash, move |shared| shared.hash(&password)).await
+        self.run(Operation::Hash, move |shared, memory| shared.hash(&password, memory)).await
     }
 
     /// Compares with a stored PHC string. `None`, for an unknown account, costs the same and is wrong.
@@ -125,33 +137,33 @@ impl PasswordHasher {
         stored: Option<&str>,
     ) -> Result<Verdict, HashError> {
         let stored = stored.map(str::to_owned);
-        let verdict = move |shared: &Shared| match &stored {
-            Some(stored) => shared.verify(&password, stored),
+        let verdict = move |shared: &Shared, memory: &mut Memory| match &stored {
+            Some(stored) => shared.verify(&password, stored, memory),
             // Hashing is all the work of a verification, with the parameters that hashes have now.
-            None => shared.hash(&password).map(|_| Verdict::Wrong),
+            None => shared.hash(&password, memory).map(|_| Verdict::Wrong),
         };
         self.run(Operation::Verify, verdict).await
     }
 
-    /// Waits for a turn and works on a thread that may block.
+    /// Waits for a turn and works on a thread that is there for it.
     async fn run<T: Send + 'static>(
         &self,
         operation: Operation,
-        work: impl FnOnce(&Shared) -> Result<T, HashError> + Send + 'static,
+        work: impl FnOnce(&Shared, &mut Memory) -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, HashError> {
         let turn = self.turn(operation).await?;
         let shared = Arc::clone(&self.0);
         let span = operation.span();
         let dispatch = dispatcher::get_default(Dispatch::clone);
-        let timed = move || {
+        let timed = move |memory: &mut Memory| {
             // A span that ends lets go of its parent through the subscriber of the thread that it ends
             // on: without one here, the request's span would never end.
             dispatcher::with_default(&dispatch, move || {
                 let (_turn, _entered) = (turn, span.entered());
-                shared.timed(operation, work)
+                shared.timed(operation, |shared| work(shared, memory))
             })
         };
-        spawn_blocking(timed).await.map_err(HashError::Interrupted)?
+        self.0.workers.run(timed).await.map_err(HashError::Interrupted)?
     }
 
     async fn turn(&self, operation: Operation) -> Result<Turn, HashError> {
@@ -189,30 +201,61 @@ impl Shared {
         result
     }
 
-    fn hash(&self, password: &Secret) -> Result<String, HashError> {
-        let argon2 = self.argon2().map_err(HashError::Failed)?;
-        let hash: PasswordHash =
-            argon2.hash_password(password.expose().as_bytes()).map_err(HashError::Failed)?;
+    fn hash(&self, password: &Secret, memory: &mut Memory) -> Result<String, HashError> {
+        let fresh = Setup { params: self.params.clone(), ..Setup::default() };
+        let salt = Salt::generate();
+        let hash = self.compute(&fresh, password, &salt, memory).map_err(HashError::Failed)?;
+        let params = ParamsString::try_from(&fresh.params).map_err(HashError::Failed)?;
+        let hash = PasswordHash {
+            algorithm: fresh.algorithm.ident(),
+            version: Some(fresh.version.into()),
+            params,
+            salt: Some(salt),
+            hash: Some(hash),
+        };
         Ok(hash.to_string())
     }
 
-    fn verify(&self, password: &Secret, stored: &str) -> Result<Verdict, HashError> {
+    fn verify(
+        &self,
+        password: &Secret,
+        stored: &str,
+        memory: &mut Memory,
+    ) -> Result<Verdict, HashError> {
         let stored =
             PasswordHash::new(stored).map_err(|error| HashError::Malformed(error.into()))?;
-        let params = Params::try_from(&stored).map_err(HashError::Malformed)?;
-        self.limit_cost(&params)?;
-        let argon2 = self.argon2().map_err(HashError::Failed)?;
-        match argon2.verify_password(password.expose().as_bytes(), &stored) {
-            Ok(()) if self.is_current(&stored, &params) => Ok(Verdict::Right),
-            Ok(()) => Ok(Verdict::RightButOutdated),
-            Err(password_hash::Error::PasswordInvalid) => Ok(Verdict::Wrong),
-            Err(error) => Err(HashError::Malformed(error)),
-        }
+        let setup = Setup::of(&stored).map_err(HashError::Malformed)?;
+        self.limit_cost(&setup.params)?;
+        let (Some(salt), Some(expected)) = (&stored.salt, &stored.hash) else {
+            return Ok(Verdict::Wrong);
+        };
+        let hash = self.compute(&setup, password, salt, memory).map_err(HashError::Malformed)?;
+        // In a time that does not tell how much of it is right: `Output` sees to that.
+        Ok(match hash == *expected {
+            true if self.is_current(&stored, &setup.params) => Verdict::Right,
+            true => Verdict::RightButOutdated,
+            false => Verdict::Wrong,
+        })
     }
 
-    fn argon2(&self) -> Result<Argon2<'_>, password_hash::Error> {
-        let (algorithm, version) = (Algorithm::Argon2id, Version::V0x13);
-        let params = self.params.clone();
+    fn compute(
+        &self,
+        setup: &Setup,
+        password: &Secret,
+        salt: &Salt,
+        memory: &mut Memory,
+    ) -> Result<Output, password_hash::Error> {
+        let mut buffer = [0; Output::MAX_LENGTH];
+        let length = setup.params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+        let out = buffer.get_mut(..length).ok_or(password_hash::Error::OutputSize)?;
+        let memory = memory.of(&setup.params);
+        let argon2 = self.argon2(setup)?;
+        argon2.hash_password_into_with_memory(password.expose().as_bytes(), salt, out, memory)?;
+        Ok(Output::new(out)?)
+    }
+
+    fn argon2(&self, setup: &Setup) -> Result<Argon2<'_>, password_hash::Error> {
+        let Setup { algorithm, version, params } = setup.clone();
         match &self.pepper {
             None => Ok(Argon2::new(algorithm, version, params)),
             Some(pepper) => {
@@ -236,6 +279,16 @@ impl Shared {
             && stored.version == Some(Version::V0x13.into())
             && (params.m_cost(), params.t_cost(), params.p_cost())
                 == (live.m_cost(), live.t_cost(), live.p_cost())
+    }
+}
+
+impl Setup {
+    fn of(stored: &PasswordHash) -> Result<Self, password_hash::Error> {
+        Ok(Self {
+            algorithm: Algorithm::try_from(stored.algorithm.as_str())?,
+            version: stored.version.map(Version::try_from).transpose()?.unwrap_or_default(),
+            params: Params::try_from(stored)?,
+        })
     }
 }
 

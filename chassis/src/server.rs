@@ -9,6 +9,7 @@ mod connections;
 mod opening;
 mod refusals;
 mod sniff;
+mod streams;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -32,6 +33,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Clients that keep connections busy get this long to hear `Connection: close`, before connections
 /// that seem idle are closed: a request may just be on its way on one of them.
 const LINGER: Duration = Duration::from_millis(250);
+/// A client that takes not one byte of its answer for so long holds memory for nothing.
+const WRITE_STALL: Duration = Duration::from_secs(30);
 /// How often the end of lingering is looked for; nobody notices ten milliseconds at shutdown.
 const LINGER_STEP: Duration = Duration::from_millis(10);
 
@@ -41,6 +44,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     header_read_timeout: Duration,
+    write_stall: Duration,
     max_connections: usize,
     is_api: bool,
     tls: Option<Tls>,
@@ -70,6 +74,7 @@ impl Server {
             address: listener.local_addr().map_err(error)?,
             listener,
             header_read_timeout: settings.header_read_timeout,
+            write_stall: WRITE_STALL,
             max_connections: settings.max_connections.min(Semaphore::MAX_PERMITS),
             is_api: true,
             tls: None,
@@ -90,6 +95,12 @@ impl Server {
         Ok(Self { tls: files.map(Tls::load).transpose()?, ..self })
     }
 
+    /// How long a client may take nothing of its answer; half a minute without it.
+    #[must_use]
+    pub fn write_stall(self, write_stall: Duration) -> Self {
+        Self { write_stall, ..self }
+    }
+
     /// Where it listens, with the port that was picked.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -97,10 +108,14 @@ impl Server {
 
     /// Accepts connections and answers their requests until [`Running::stop`].
     pub fn serve(self, endpoint: BoxEndpoint<'static>, telemetry: &Telemetry) -> Running {
-        let tls = self.tls.map(|tls| tls.serve(telemetry));
-        let (timeout, telemetry_of_all) = (self.header_read_timeout, telemetry.clone());
-        let connections = Connections::new(endpoint, timeout, telemetry_of_all, self.is_api, tls);
-        let connections = Arc::new(connections);
+        let connections = Arc::new(Connections::new(
+            endpoint,
+            self.header_read_timeout,
+            self.write_stall,
+            telemetry.clone(),
+            self.is_api,
+            self.tls.map(|tls| tls.serve(telemetry)),
+        ));
         let accept = accept(self.listener, self.max_connections, connections.clone());
         connections.tasks.spawn(accept.with_subscriber(telemetry.dispatch()));
         Running { address: self.address, connections }

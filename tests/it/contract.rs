@@ -22,5 +22,6 @@ mod series_of_strangers;
 mod server_timing;
 mod spans;
 mod sql_comments;
+mod tampering;
 mod tour;
 mod trace_context;

@@ -3,11 +3,13 @@
 //! Limits, logs and spans all ask here, so that they agree. A header that a stranger can write is
 //! never believed: entries count from the right, as far as they were added by a trusted proxy.
 
+mod forwarded;
+
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 use poem::Request;
-use poem::http::{HeaderMap, header, uri::Scheme};
+use poem::http::{HeaderMap, uri::Scheme};
 
 /// An IPv6 customer owns at least a /64, so single addresses in it are no different clients.
 const IPV6_CLIENT_BITS: u32 = 64;
@@ -33,10 +35,10 @@ pub struct Clients {
     trusted: Vec<IpNet>,
 }
 
-impl Client {
-    /// The key of the client's budget: its IPv4 address or its IPv6 /64.
-    pub fn key(&self) -> ClientKey {
-        ClientKey(self.address.map(|address| match address {
+impl ClientKey {
+    /// An IPv4 address or an IPv6 /64. Those without an address share one key.
+    pub(super) fn of(address: Option<IpAddr>) -> Self {
+        Self(address.map(|address| match address {
             IpAddr::V4(_) => address,
             IpAddr::V6(v6) => {
                 let network = v6.to_bits() >> (128 - IPV6_CLIENT_BITS) << (128 - IPV6_CLIENT_BITS);
@@ -45,9 +47,21 @@ impl Client {
         }))
     }
 
+    /// The address, or the first of the network.
+    pub(super) fn address(self) -> Option<IpAddr> {
+        self.0
+    }
+}
+
+impl Client {
+    /// The key of the client's budget.
+    pub fn key(&self) -> ClientKey {
+        ClientKey::of(self.address)
+    }
+
     /// The address that the client's budget is counted under, if it has one.
     pub fn network(&self) -> Option<IpAddr> {
-        self.key().0
+        self.key().address()
     }
 
     /// The scheme that the client used.
@@ -74,8 +88,8 @@ impl Clients {
         if !direct.is_some_and(|address| self.trusts(address)) {
             return Client { address: direct, peer, https: tls };
         }
-        let listed = self.nearest_stranger(direct, &x_forwarded_for(headers));
-        let forwarded = self.nearest_stranger(direct, &forwarded(headers, "for"));
+        let listed = self.nearest_stranger(direct, forwarded::listed(headers));
+        let forwarded = self.nearest_stranger(direct, forwarded::forwarded(headers));
         // A proxy writes one of the two and passes the other on as the client sent it: when they
         // disagree, one of them is a lie.
         let address = match (listed, forwarded) {
@@ -86,11 +100,15 @@ impl Clients {
     }
 
     /// The first address from the right that no trusted proxy has; `None` without entries.
-    fn nearest_stranger(&self, direct: Option<IpAddr>, entries: &[String]) -> Option<IpAddr> {
+    fn nearest_stranger(
+        &self,
+        direct: Option<IpAddr>,
+        entries: impl Iterator<Item = Option<IpAddr>>,
+    ) -> Option<IpAddr> {
         let mut nearest = None;
-        for entry in entries.iter().rev() {
+        for entry in entries {
             // What stands left of an entry that is no address (`unknown`, `_hidden`) is hearsay.
-            let Some(address) = address(entry) else {
+            let Some(address) = entry else {
                 return nearest.or(direct);
             };
             nearest = Some(address);
@@ -106,54 +124,24 @@ impl Clients {
     }
 }
 
-fn x_forwarded_for(headers: &HeaderMap) -> Vec<String> {
-    elements(headers, "x-forwarded-for").map(str::to_owned).collect()
-}
-
-/// The values of one parameter of `Forwarded` (RFC 7239, section 4), in order.
-fn forwarded(headers: &HeaderMap, name: &str) -> Vec<String> {
-    let value = |element: &str| {
-        element.split(';').find_map(|pair| {
-            let (key, value) = pair.split_once('=')?;
-            let same = key.trim().eq_ignore_ascii_case(name);
-            same.then(|| value.trim().trim_matches('"').to_owned())
-        })
-    };
-    elements(headers, header::FORWARDED.as_str()).filter_map(value).collect()
-}
-
-fn elements<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
-    let lines = headers.get_all(name).iter();
-    // A line with bytes that no proxy writes is one entry that says nothing, not one that is absent.
-    lines
-        .map(|line| line.to_str().unwrap_or("unknown"))
-        .flat_map(|line| line.split(','))
-        .map(str::trim)
-}
-
 /// The nearest proxy's word counts, and it wrote the last entry.
 fn says_https(headers: &HeaderMap) -> bool {
-    let listed = elements(headers, "x-forwarded-proto").last().map(str::to_owned);
-    let forwarded = forwarded(headers, "proto").pop();
-    let https = |scheme: String| scheme.eq_ignore_ascii_case("https");
+    let https = |scheme: &str| scheme.eq_ignore_ascii_case("https");
+    let listed = forwarded::listed_scheme(headers).map(https);
+    let forwarded = forwarded::forwarded_scheme(headers).map(|scheme| https(&scheme));
     match (listed, forwarded) {
-        (Some(one), Some(other)) => https(one) && https(other),
-        (one, other) => one.or(other).is_some_and(https),
+        (Some(one), Some(other)) => one && other,
+        (one, other) => one.or(other).unwrap_or(false),
     }
-}
-
-/// An address with or without brackets and port: `192.0.2.1`, `192.0.2.1:80`, `[2001:db8::1]:80`.
-fn address(text: &str) -> Option<IpAddr> {
-    let bare = text.trim_start_matches('[').trim_end_matches(']');
-    let plain = bare.parse().ok();
-    let address = plain.or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()))?;
-    Some(address.to_canonical())
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use poem::http::HeaderValue;
+
     use super::*;
+    use crate::testing::Hostile;
 
     fn client(peer: &str, headers: &[(&'static str, &str)]) -> Client {
         let clients =
@@ -220,5 +208,75 @@ mod tests {
         assert_eq!(one, client("[2001:db8:1:2:ffff::9]:1", &[]).key());
         assert_ne!(one, client("[2001:db8:1:3::1]:1", &[]).key());
         assert_eq!(client("[::ffff:192.0.2.7]:1", &[]).key(), client("192.0.2.7:9", &[]).key());
+    }
+
+    #[test]
+    fn callers_without_an_address_share_one_budget_whatever_they_say() {
+        let clients = Clients::new(vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()]);
+        let mut headers = HeaderMap::new();
+        let nobody = clients.resolve_from(None, false, &headers);
+        headers.insert("x-forwarded-for", "6.6.6.6".parse().unwrap());
+        headers.insert("forwarded", "for=6.6.6.6;proto=https".parse().unwrap());
+        assert_eq!(clients.resolve_from(None, false, &headers), nobody);
+        assert_eq!((nobody.address, nobody.key()), (None, ClientKey::default()));
+        assert_ne!(nobody.key(), client("192.0.2.7:1", &[]).key());
+    }
+
+    #[test]
+    fn a_proxy_that_names_no_client_makes_nobody_believed() {
+        let spoofed = "for=6.6.6.6;proto=https, proto=http;by=10.0.0.1";
+        let seen = client("10.0.0.1:1", &[("forwarded", spoofed)]);
+        assert_eq!(seen.address.unwrap().to_string(), "10.0.0.1");
+        assert!(!seen.https);
+        assert!(
+            !client("10.0.0.1:1", &[("forwarded", "for=1.1.1.1;proto=https, for=1.1.1.2")]).https
+        );
+    }
+
+    #[test]
+    fn nothing_that_a_stranger_sends_changes_who_it_is_and_nothing_at_all_panics() {
+        const NAMES: [&str; 5] =
+            ["x-forwarded-for", "forwarded", "x-forwarded-proto", "x-real-ip", "x-forwarded-host"];
+        const PARTS: [&str; 20] = [
+            "for=",
+            "proto=",
+            "by=",
+            "https",
+            "\"",
+            "\\",
+            ",",
+            ";",
+            " ",
+            "=",
+            "6.6.6.6",
+            "10.1.1.1",
+            "[",
+            "]",
+            "2001:db8::1",
+            ":80",
+            "_x",
+            "unknown",
+            "\u{e9}",
+            "127.0.0.1",
+        ];
+        let clients = Clients::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        let (stranger, proxy) = ("192.0.2.7:1".parse().unwrap(), "10.0.0.1:1".parse().unwrap());
+        let alone = clients.resolve_from(Some(stranger), false, &HeaderMap::new());
+        let mut chance = Hostile::new(7);
+        for _ in 0..20_000 {
+            let mut headers = HeaderMap::new();
+            for _ in 0..chance.below(5) {
+                let length = chance.below(14);
+                let value: String = (0..length).map(|_| PARTS[chance.below(PARTS.len())]).collect();
+                let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+                headers.append(NAMES[chance.below(NAMES.len())], value);
+            }
+            assert_eq!(clients.resolve_from(Some(stranger), false, &headers), alone, "{headers:?}");
+            // Whatever else there is, a client is whom the trusted proxy has added last.
+            headers.remove("forwarded");
+            headers.append("x-forwarded-for", "192.0.2.9".parse().unwrap());
+            let seen = clients.resolve_from(Some(proxy), false, &headers);
+            assert_eq!(seen.address.unwrap().to_string(), "192.0.2.9", "{headers:?}");
+        }
     }
 }

@@ -68,14 +68,34 @@ fn check(route: &Route, request: &Request) -> Result<(), Problem> {
     if percent_decode_str(request.uri().path()).decode_utf8().is_err() {
         return Err(Problem::new(&ProblemType::BAD_REQUEST).detail("the path is not valid UTF-8"));
     }
+    if let Some(name) = repeated_parameter(route, request) {
+        return Err(Problem::new(&ProblemType::BAD_REQUEST)
+            .detail(format!("parameter {name} is given more than once")));
+    }
     // Decoding would let a small body grow without bound; nobody needs it for JSON of this size.
-    let encoding = request.header(header::CONTENT_ENCODING).unwrap_or("identity");
-    if route.takes_body(request.method()) && !encoding.eq_ignore_ascii_case("identity") {
+    if route.takes_body(request.method()) && is_encoded(request) {
         let problem = Problem::new(&ProblemType::UNSUPPORTED_MEDIA_TYPE)
             .detail("bodies must not be compressed");
         return Err(problem.header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")));
     }
     Ok(())
+}
+
+/// poem takes the first of several, where a gateway may have looked at the last.
+fn repeated_parameter<'a>(route: &'a Route, request: &Request) -> Option<&'a String> {
+    let single = route.single_parameters(request.method());
+    if single.is_empty() || request.uri().query().is_none() {
+        return None;
+    }
+    let given: Vec<(String, String)> = request.params().ok()?;
+    let times = |name: &String| given.iter().filter(|(key, _)| key == name).count();
+    single.iter().find(|name| times(name) > 1)
+}
+
+/// In any line of the header, and in any element of its list.
+fn is_encoded(request: &Request) -> bool {
+    let mut lines = request.headers().get_all(header::CONTENT_ENCODING).iter();
+    lines.any(|line| !line.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 fn options(route: &Route) -> Response {

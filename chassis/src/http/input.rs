@@ -15,6 +15,7 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde_json::{Map, Value};
 
 use super::limits::TooLarge;
+use super::members::members;
 use crate::problem::{FieldError, Problem, ProblemType};
 
 pub(super) const JSON: &str = "application/json";
@@ -22,7 +23,7 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// A caller that has so much wrong needs no more to begin with, and must not get a megabyte of answer
 /// for one of nonsense.
-const ERRORS_MAX: usize = 64;
+pub(super) const ERRORS_MAX: usize = 64;
 
 /// A JSON object as a request body.
 pub struct Body<T>(pub T);
@@ -262,29 +263,15 @@ async fn read(
     members(&bytes)
 }
 
-/// The members of a body that must be a JSON object.
-pub(super) fn members(body: &[u8]) -> Result<Map<String, Value>, Problem> {
-    if body.is_empty() {
-        return Err(bad("the body is empty; a JSON object is expected"));
-    }
-    let value = serde_json::from_slice(body)
-        .map_err(|error| bad(format!("the body is not valid JSON: {error}")))?;
-    match value {
-        Value::Object(members) => Ok(members),
-        _ => Err(Problem::invalid_fields(vec![FieldError {
-            pointer: String::new(),
-            detail: "must be an object".to_owned(),
-        }])),
-    }
-}
-
 /// Refuses a body that says to be something else.
 pub(super) fn check_content_type(
     request: &Request,
     allowed: &'static [&'static str],
 ) -> Result<(), Problem> {
-    let sent = request.header(header::CONTENT_TYPE);
-    let mime = sent.and_then(|text| text.parse::<Mime>().ok());
+    // Of two, each reader along the way may believe another one.
+    let mut lines = request.headers().get_all(header::CONTENT_TYPE).iter();
+    let sent = lines.next().filter(|_| lines.next().is_none());
+    let mime = sent.and_then(|line| line.to_str().ok()?.parse::<Mime>().ok());
     let acceptable = mime.is_some_and(|mime| {
         let utf8 = mime.get_param(mime::CHARSET).is_none_or(|charset| charset == mime::UTF_8);
         utf8 && allowed.contains(&mime.essence_str())
@@ -321,11 +308,11 @@ fn unreadable(error: poem::error::ReadBodyError) -> Problem {
     bad("the body ended before it was complete").cause(error)
 }
 
-fn bad(detail: impl Into<String>) -> Problem {
+pub(super) fn bad(detail: impl Into<String>) -> Problem {
     Problem::new(&ProblemType::BAD_REQUEST).detail(detail)
 }
 
 /// The names that callers make up are echoed only as far as they help.
-fn shown(name: &str) -> String {
+pub(super) fn shown(name: &str) -> String {
     name.chars().take(64).collect()
 }

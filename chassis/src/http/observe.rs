@@ -228,7 +228,10 @@ impl Drop for Story {
 }
 
 pub(super) fn request_id(headers: &HeaderMap) -> Arc<str> {
-    let sent = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
+    // Of two, nobody could say which one it is that others know the request by.
+    let mut lines = headers.get_all(X_REQUEST_ID).iter();
+    let sent = lines.next().filter(|_| lines.next().is_none());
+    let sent = sent.and_then(|value| value.to_str().ok());
     let kept = sent.filter(|id| {
         let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         (1..=REQUEST_ID_LIMIT).contains(&id.len()) && id.bytes().all(safe)

@@ -1,27 +1,27 @@
-//! Budgets per client, kept by tower-governor's limiter (GCRA) and told in the IETF's fields.
+//! Budgets per client, by the generic cell rate algorithm (GCRA) and told in the IETF's fields.
 //!
 //! tower-governor's own layer does not fit poem, keys by headers that anybody can write and tells
-//! waits of 0 seconds; its configuration and its limiter are what is used here.
+//! waits of 0 seconds; its configuration and its limiter are what is used here. Where replicas share
+//! budgets, Redis runs the same algorithm.
 
-use std::sync::{Arc, Weak};
+mod local;
+mod shared;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use governor::clock::{Clock, DefaultClock};
-use governor::middleware::StateInformationMiddleware;
 use poem::http::Method;
 use poem::{Endpoint, Request, Result};
-use tower_governor::GovernorError;
-use tower_governor::governor::{GovernorConfig, GovernorConfigBuilder};
-use tower_governor::key_extractor::KeyExtractor;
 
+use self::local::LocalBudgets;
+use self::shared::SharedBudgets;
 use super::client_address::ClientKey;
 use super::exchange::Exchange;
 use super::quota::{Quota, Rate, whole_seconds};
+use crate::privacy::Secret;
 use crate::problem::{Problem, ProblemType};
-use crate::telemetry::Metrics;
-
-/// Budgets that are full again are forgotten this often, and the gauge is no older.
-const SWEEP_EVERY: Duration = Duration::from_secs(10);
+use crate::settings::Report;
+use crate::telemetry::{Metrics, Telemetry};
 
 crate::settings! {
     /// How often one client may call.
@@ -32,6 +32,10 @@ crate::settings! {
         pub default: Rate = Rate::per_minute(600),
         /// Budget per client where passwords are hashed: logins, registrations and new passwords.
         pub auth: Rate = Rate::per_minute(20),
+        /// Redis that keeps the budgets, so that replicas share them; while it is gone each has its own.
+        pub redis_url: Option<Secret> = None,
+        /// Begins the name of every key in Redis.
+        pub redis_prefix: String = "rate_limit".to_owned(),
     }
 }
 
@@ -45,26 +49,59 @@ pub struct RateLimit<E> {
 }
 
 struct Limiters {
-    default: Arc<Limiter>,
-    auth: Arc<Limiter>,
+    default: Limiter,
+    auth: Limiter,
     strict: Strict,
+    shared: Option<SharedBudgets>,
 }
 
 struct Limiter {
     policy: &'static str,
     rate: Rate,
-    config: GovernorConfig<ByClient, StateInformationMiddleware>,
+    local: Arc<LocalBudgets>,
     metrics: Metrics,
 }
 
-/// A budget of nothing. A [`Rate`] that was parsed is never so.
+/// What becomes of one request.
+struct Decision {
+    allowed: bool,
+    remaining: u32,
+    /// Until the budget is full again or, when it is spent, until the next request.
+    reset: Duration,
+}
+
+/// Why there can be no limit. Settings that were checked give no reason.
+#[derive(Debug, thiserror::Error)]
+pub enum RateLimitError {
+    /// A budget of nothing. A [`Rate`] that was parsed is never so.
+    #[error(transparent)]
+    EmptyBudget(#[from] EmptyBudget),
+    /// No URL of a Redis.
+    #[error("rate_limit.redis_url cannot be used")]
+    RedisUrl(#[source] redis::RedisError),
+}
+
+/// A budget of nothing.
 #[derive(Debug, thiserror::Error)]
 #[error("the rate limit policy {0} allows no request at all")]
 pub struct EmptyBudget(&'static str);
 
-/// tower-governor finds the key where the stack has put it.
-#[derive(Clone, Debug)]
-struct ByClient;
+impl RateLimitSettings {
+    /// Reports what no Redis can be found by.
+    pub fn check(&self, report: &mut Report) {
+        if self.redis_url.as_ref().is_some_and(|url| shared::client(url.expose()).is_err()) {
+            report.reject(
+                "rate_limit.redis_url",
+                "a URL that begins with redis:, rediss: or unix:, such as redis://:password@redis.example.com/0",
+            );
+        }
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte);
+        let length = 1..=64;
+        if !length.contains(&self.redis_prefix.len()) || !self.redis_prefix.bytes().all(is_plain) {
+            report.reject("rate_limit.redis_prefix", "1 to 64 characters of [A-Za-z0-9_.:-]");
+        }
+    }
+}
 
 impl<E> RateLimit<E> {
     /// Limits what reaches `inner`. Runs a sweeper on the current runtime while the limit exists.
@@ -72,15 +109,9 @@ impl<E> RateLimit<E> {
         inner: E,
         settings: &RateLimitSettings,
         strict: Strict,
-        metrics: &Metrics,
-    ) -> Result<Self, EmptyBudget> {
-        let limiters = || {
-            Ok(Limiters {
-                default: Limiter::start("default", settings.default, metrics)?,
-                auth: Limiter::start("auth", settings.auth, metrics)?,
-                strict,
-            })
-        };
+        telemetry: &Telemetry,
+    ) -> Result<Self, RateLimitError> {
+        let limiters = || Limiters::start(settings, strict, telemetry);
         let limiters = settings.enabled.then(limiters).transpose()?;
         Ok(Self { inner, limiters })
     }
@@ -93,13 +124,14 @@ impl<E: Endpoint> Endpoint for RateLimit<E> {
         if let (Some(limiters), Some(exchange)) = (&self.limiters, Exchange::of(&request)) {
             let strict = (limiters.strict)(request.method(), exchange.route_template());
             let limiter = if strict { &limiters.auth } else { &limiters.default };
-            let (allowed, quota) = limiter.decide(exchange.client.key());
-            let wait = quota.reset;
+            let Decision { allowed, remaining, reset } =
+                limiters.decide(limiter, exchange.client.key()).await;
+            let (policy, rate) = (limiter.policy, limiter.rate);
             // Set once: a request passes the limiter once.
-            let _ = exchange.quota.set(quota);
+            let _ = exchange.quota.set(Quota { policy, rate, remaining, reset });
             if !allowed {
                 let problem =
-                    Problem::new(&ProblemType::TOO_MANY_REQUESTS).retry_after(whole_seconds(wait));
+                    Problem::new(&ProblemType::TOO_MANY_REQUESTS).retry_after(whole_seconds(reset));
                 return Err(problem.detail("the client's budget is spent").into());
             }
         }
@@ -107,86 +139,53 @@ impl<E: Endpoint> Endpoint for RateLimit<E> {
     }
 }
 
-impl Limiter {
+impl Limiters {
     fn start(
-        policy: &'static str,
-        rate: Rate,
-        metrics: &Metrics,
-    ) -> Result<Arc<Self>, EmptyBudget> {
-        let mut builder = GovernorConfigBuilder::default().key_extractor(ByClient).use_headers();
-        builder.period(rate.period()).burst_size(rate.count);
-        let limiter = Arc::new(Self {
-            policy,
-            rate,
-            config: builder.finish().ok_or(EmptyBudget(policy))?,
-            metrics: metrics.clone(),
+        settings: &RateLimitSettings,
+        strict: Strict,
+        telemetry: &Telemetry,
+    ) -> Result<Self, RateLimitError> {
+        let shared = settings.redis_url.as_ref().map(|url| {
+            SharedBudgets::start(url.expose(), &settings.redis_prefix, telemetry)
+                .map_err(RateLimitError::RedisUrl)
         });
+        Ok(Self {
+            default: Limiter::start("default", settings.default, telemetry)?,
+            auth: Limiter::start("auth", settings.auth, telemetry)?,
+            strict,
+            shared: shared.transpose()?,
+        })
+    }
+
+    async fn decide(&self, limiter: &Limiter, key: ClientKey) -> Decision {
+        let shared = match &self.shared {
+            // Boxed, or every request without Redis would be as large as one with it.
+            Some(shared) => Box::pin(shared.decide(limiter.policy, limiter.rate, key)).await,
+            None => None,
+        };
+        let mut decision = shared.unwrap_or_else(|| limiter.local.decide(key));
+        if !decision.allowed {
+            // Time goes on while the wait is computed, and a client that is told 0 comes back at once.
+            decision.reset = decision.reset.max(Duration::from_nanos(1));
+        }
+        limiter.count(&decision);
+        decision
+    }
+}
+
+impl Limiter {
+    fn start(policy: &'static str, rate: Rate, telemetry: &Telemetry) -> Result<Self, EmptyBudget> {
+        let metrics = telemetry.metrics().clone();
         // An alert on their rate must see the first refusal, so the series begin at 0.
         for decision in ["allowed", "limited"] {
             metrics.rate_limit_decisions.with_label_values(&[policy, decision]);
         }
-        metrics.rate_limit_tracked_keys.with_label_values(&[policy]);
-        tokio::spawn(sweep(Arc::downgrade(&limiter)));
-        Ok(limiter)
+        let local = LocalBudgets::start(policy, rate, telemetry)?;
+        Ok(Self { policy, rate, local, metrics })
     }
 
-    fn decide(&self, key: ClientKey) -> (bool, Quota) {
-        let decision = self.config.limiter().check_key(&key);
-        let (allowed, remaining, reset) = match decision {
-            Ok(state) => {
-                let remaining = state.remaining_burst_capacity();
-                let spent = self.rate.count.saturating_sub(remaining);
-                (true, remaining, self.rate.period() * spent)
-            }
-            Err(refusal) => (false, 0, refusal.wait_time_from(DefaultClock::default().now())),
-        };
-        let label = if allowed { "allowed" } else { "limited" };
+    fn count(&self, decision: &Decision) {
+        let label = if decision.allowed { "allowed" } else { "limited" };
         self.metrics.rate_limit_decisions.with_label_values(&[self.policy, label]).inc();
-        (allowed, Quota { policy: self.policy, rate: self.rate, remaining, reset })
-    }
-}
-
-impl KeyExtractor for ByClient {
-    type Key = ClientKey;
-
-    fn extract<T>(&self, request: &poem::http::Request<T>) -> Result<ClientKey, GovernorError> {
-        let exchange = request.extensions().get::<Arc<Exchange>>();
-        exchange.map(|exchange| exchange.client.key()).ok_or(GovernorError::UnableToExtractKey)
-    }
-}
-
-async fn sweep(limiter: Weak<Limiter>) {
-    let mut ticks = tokio::time::interval(SWEEP_EVERY);
-    loop {
-        ticks.tick().await;
-        let Some(limiter) = limiter.upgrade() else {
-            return;
-        };
-        let states = limiter.config.limiter();
-        states.retain_recent();
-        states.shrink_to_fit();
-        let keys = i64::try_from(states.len()).unwrap_or(i64::MAX);
-        limiter.metrics.rate_limit_tracked_keys.with_label_values(&[limiter.policy]).set(keys);
-    }
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_spent_budget_tells_when_to_come_back() {
-        let metrics = Metrics::new().unwrap();
-        let limiter = Limiter::start("default", "2/1m".parse().unwrap(), &metrics).unwrap();
-        let key = ClientKey::default();
-        let (allowed, quota) = limiter.decide(key);
-        assert!(allowed);
-        assert_eq!(quota.policy_field().unwrap(), "\"default\";q=2;w=60");
-        assert_eq!(quota.field().unwrap(), "\"default\";r=1;t=30");
-        assert!(limiter.decide(key).0);
-        let (allowed, quota) = limiter.decide(key);
-        assert!(!allowed);
-        assert!((29..=30).contains(&whole_seconds(quota.reset)), "{quota:?}");
     }
 }

@@ -25,6 +25,8 @@ struct Operation {
     method: Method,
     /// Whether its requests have a body.
     takes_body: bool,
+    /// Parameters of the query that have one value.
+    single: Vec<String>,
     /// Media types of its successful answers; empty when they have no body.
     produces: Vec<String>,
 }
@@ -72,6 +74,11 @@ impl Route {
         self.operation(method).is_some_and(|operation| operation.takes_body)
     }
 
+    /// The parameters of the query that the method takes one value of.
+    pub fn single_parameters(&self, method: &Method) -> &[String] {
+        self.operation(method).map_or(&[], |operation| &operation.single)
+    }
+
     fn operation(&self, method: &Method) -> Option<&Operation> {
         let asked = if method == Method::HEAD { &Method::GET } else { method };
         self.methods.iter().find(|operation| operation.method == *asked)
@@ -90,6 +97,7 @@ impl Routes {
                 Some(Operation {
                     method,
                     takes_body: operation["requestBody"].is_object(),
+                    single: single_parameters(operation),
                     produces: produces(operation),
                 })
             });
@@ -101,7 +109,8 @@ impl Routes {
     /// Adds a page that is read with GET.
     pub fn add_page(&mut self, template: &str, media_type: &str) -> Result<(), RouteError> {
         let produces = vec![media_type.to_owned()];
-        self.add(template, vec![Operation { method: Method::GET, takes_body: false, produces }])
+        let (method, single) = (Method::GET, Vec::new());
+        self.add(template, vec![Operation { method, takes_body: false, single, produces }])
     }
 
     /// The route of a path as it stands in the request line; a slash at its end makes no difference.
@@ -123,6 +132,13 @@ pub fn without_slash(path: &str) -> &str {
         Some("") | None => path,
         Some(trimmed) => trimmed,
     }
+}
+
+fn single_parameters(operation: &Value) -> Vec<String> {
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    let single = parameters
+        .filter(|parameter| parameter["in"] == "query" && parameter["schema"]["type"] != "array");
+    single.filter_map(|parameter| parameter["name"].as_str()).map(str::to_owned).collect()
 }
 
 fn produces(operation: &Value) -> Vec<String> {
@@ -189,6 +205,20 @@ mod tests {
         let users = routes.find("/users").unwrap();
         assert_eq!(users.produces(&Method::HEAD), ["application/json; charset=utf-8"]);
         assert!(routes.find("/users/7").unwrap().produces(&Method::DELETE).is_empty());
+    }
+
+    #[test]
+    fn parameters_of_the_query_are_single_unless_they_are_lists() {
+        let mut routes = Routes::default();
+        let parameters = r#"[{"in": "query", "name": "limit", "schema": {"type": "integer"}},
+            {"in": "query", "name": "tag", "schema": {"type": "array"}},
+            {"in": "path", "name": "id"}, {"in": "header", "name": "if-match"}]"#;
+        let document =
+            format!(r#"{{"paths": {{"/x": {{"get": {{"parameters": {parameters}}}}}}}}}"#);
+        routes.add_document(&document).unwrap();
+        let route = routes.find("/x").unwrap();
+        assert_eq!(route.single_parameters(&Method::HEAD), ["limit"]);
+        assert!(route.single_parameters(&Method::POST).is_empty());
     }
 
     #[test]

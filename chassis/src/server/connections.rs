@@ -20,15 +20,16 @@ use poem::http::uri::Scheme;
 use poem::http::{HeaderValue, Response, Version, header};
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Addr, Endpoint};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::instrument::WithSubscriber;
 
 use super::backlog::Backlog;
 use super::begun::Begun;
+use super::streams::Streams;
 use crate::http::exchange::CutOff;
 use crate::telemetry::Telemetry;
 use crate::tls::Served;
@@ -42,10 +43,24 @@ const HTTP2_MAX_RESET_STREAMS: usize = 20;
 /// the limit is above what clients and proxies send (16 KiB is its own), and a connection stays bounded.
 const HTTP2_MAX_HEADERS: u32 = 64 * 1024;
 
+/// What an HTTP/1 connection may have read and not understood yet: a head, whose target alone may have
+/// hyper's 64 KiB before it is told to be too long. hyper's own limit is 400 KiB, for each of thousands.
+const HTTP1_BUFFER: usize = 80 * 1024;
+
+/// What the kernel may hold of the answers to one client that does not take them. Left alone it grows to
+/// 4 MiB for each, of memory that is not the process's own.
+const SEND_BUFFER: usize = 128 * 1024;
+
+/// What an HTTP/2 client may have sent of all its bodies before they are read, and what is held ready of
+/// each answer. hyper's own limits are 1 MiB and 400 KiB.
+const HTTP2_WINDOW: u32 = 256 * 1024;
+const HTTP2_SEND_BUFFER: usize = 64 * 1024;
+
 /// What all connections of a listener share.
 pub(super) struct Connections {
     endpoint: BoxEndpoint<'static>,
     pub(super) header_read_timeout: Duration,
+    pub(super) write_stall: Duration,
     pub(super) telemetry: Telemetry,
     pub(super) is_api: bool,
     pub(super) tls: Option<Served>,
@@ -68,17 +83,6 @@ pub(super) struct Connections {
 #[derive(Clone)]
 struct Tasks(TaskTracker);
 
-/// The streams of one HTTP/2 connection, of which hyper tells nothing. A client that answers pings and
-/// asks for nothing else would hold its place for ever.
-#[derive(Default)]
-struct Streams {
-    begun: AtomicUsize,
-    ended: AtomicUsize,
-}
-
-/// One stream, counted as ended when it is dropped.
-struct Stream(Arc<Streams>);
-
 /// Counts a request in flight for as long as it lives.
 struct InFlight<'a>(&'a Connections);
 
@@ -86,6 +90,7 @@ impl Connections {
     pub(super) fn new(
         endpoint: BoxEndpoint<'static>,
         header_read_timeout: Duration,
+        write_stall: Duration,
         telemetry: Telemetry,
         is_api: bool,
         tls: Option<Served>,
@@ -93,6 +98,7 @@ impl Connections {
         Self {
             endpoint,
             header_read_timeout,
+            write_stall,
             telemetry,
             is_api,
             tls,
@@ -112,6 +118,7 @@ impl Connections {
         let local = stream.local_addr().ok();
         // Answers are written whole; waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
+        let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
         self.clone().open(stream, local, peer).await;
         self.telemetry.metrics().server_connections.dec();
     }
@@ -127,8 +134,10 @@ impl Connections {
         let mut builder = http1::Builder::new();
         // hyper's limit for headers ends idle connections as well.
         builder.timer(TokioTimer::new()).header_read_timeout(self.header_read_timeout);
+        builder.max_buf_size(HTTP1_BUFFER);
         let mut connection = builder.serve_connection(TokioIo::new(stream), service);
-        self.run(Pin::new(&mut connection), backlog, std::future::pending()).await;
+        let (idle, stalled) = (std::future::pending(), std::future::pending());
+        self.run(Pin::new(&mut connection), backlog, idle, stalled).await;
         // hyper just drops those whose time for headers is up, which idle ones are as well.
         if !backlog.exists() {
             self.close(connection.into_parts().io.into_inner()).await;
@@ -146,19 +155,24 @@ impl Connections {
         let service = service_fn(|request| {
             let stream = streams.begin();
             let answer = self.clone().answer(request, local, peer);
-            async move { (answer.await, stream).0 }
+            async move { answer.await.map(|answer| answer.map(|body| stream.answer(body))) }
         });
         let mut builder = http2::Builder::new(Tasks(self.tasks.clone()));
         builder.timer(TokioTimer::new());
         builder.max_concurrent_streams(HTTP2_MAX_STREAMS);
         builder.max_header_list_size(HTTP2_MAX_HEADERS);
         builder.max_pending_accept_reset_streams(HTTP2_MAX_RESET_STREAMS);
+        builder
+            .initial_stream_window_size(HTTP2_WINDOW)
+            .initial_connection_window_size(HTTP2_WINDOW);
+        builder.max_send_buf_size(HTTP2_SEND_BUFFER);
         // A peer that does not even answer pings is gone.
         builder
             .keep_alive_interval(self.header_read_timeout)
             .keep_alive_timeout(self.header_read_timeout);
         let connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        self.run(connection, backlog, streams.idle_for(self.header_read_timeout)).await;
+        let idle = streams.idle_for(self.header_read_timeout);
+        self.run(connection, backlog, idle, streams.stalled_for(self.write_stall)).await;
     }
 
     async fn run<C: GracefulConnection>(
@@ -166,19 +180,23 @@ impl Connections {
         mut connection: Pin<&mut C>,
         backlog: &Backlog,
         idle: impl Future<Output = ()>,
+        stalled: impl Future<Output = ()>,
     ) {
+        let mut stalled = pin!(stalled);
         // A connection ends in many ways that are no fault of ours; requests tell their own story.
         // It comes first: a request that has arrived is begun before the end is thought of.
         tokio::select! {
             biased;
             _ = connection.as_mut() => return,
             () = self.cut.cancelled() => return self.count_unsent(backlog),
+            () = stalled.as_mut() => return,
             () = self.finish.cancelled() => connection.as_mut().graceful_shutdown(),
             () = idle => connection.as_mut().graceful_shutdown(),
         }
         tokio::select! {
             _ = connection.as_mut() => {}
             () = self.cut.cancelled() => self.count_unsent(backlog),
+            () = stalled.as_mut() => {}
         }
     }
 
@@ -214,31 +232,6 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tasks {
         // Dropped within the subscriber too: a request that is given up writes its line then.
         let stream = async move { drop(future.await) };
         self.0.spawn(stream.with_current_subscriber());
-    }
-}
-
-impl Streams {
-    fn begin(self: &Arc<Self>) -> Stream {
-        self.begun.fetch_add(1, Ordering::Relaxed);
-        Stream(self.clone())
-    }
-
-    /// Returns once no stream was open for so long, and before it has been twice as long.
-    async fn idle_for(&self, limit: Duration) {
-        loop {
-            let begun = self.begun.load(Ordering::Relaxed);
-            let idle = begun == self.ended.load(Ordering::Relaxed);
-            sleep(limit).await;
-            if idle && begun == self.begun.load(Ordering::Relaxed) {
-                return;
-            }
-        }
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.0.ended.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::Error as TlsError;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -20,9 +19,6 @@ use super::refusals::Refusals;
 use super::sniff::{HTTP2_PREFACE, Rewound, sniff};
 use crate::http::client_address::Client;
 use crate::tls::Served;
-
-/// A client that takes not one byte of its answer for so long holds memory for nothing.
-const WRITE_STALL: Duration = Duration::from_secs(30);
 
 /// Why a connection comes to no request.
 enum Unopened {
@@ -43,7 +39,7 @@ impl Connections {
     ) {
         let (reader, writer) = stream.into_split();
         let mut writer = TimeoutWriter::new(writer);
-        writer.set_timeout(Some(WRITE_STALL));
+        writer.set_timeout(Some(self.write_stall));
         let backlog = Backlog::default();
         // Watched below TLS, which itself takes what the socket does not.
         let writer = Watched::new(Box::pin(writer), backlog.clone());

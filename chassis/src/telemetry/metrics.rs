@@ -43,6 +43,10 @@ pub struct Families {
     pub rate_limit_decisions: IntCounterVec,
     /// Label: policy.
     pub rate_limit_tracked_keys: IntGaugeVec,
+    /// Whether budgets are kept in Redis.
+    pub rate_limit_store_in_use: IntGauge,
+    /// Label: operation.
+    pub rate_limit_store_errors: IntCounterVec,
     /// Labels: system, operation, collection, error type (empty on success).
     pub db_operation_duration: ExemplarHistogramVec,
     /// Labels: pool, state (`idle` or `used`).
@@ -124,6 +128,8 @@ impl Metrics {
             http_shed_requests: r.counters(&rows::HTTP_SHED_REQUESTS)?,
             rate_limit_decisions: r.counters(&rows::RATE_LIMIT_DECISIONS)?,
             rate_limit_tracked_keys: r.gauges(&rows::RATE_LIMIT_TRACKED_KEYS)?,
+            rate_limit_store_in_use: r.gauge(&rows::RATE_LIMIT_STORE_IN_USE)?,
+            rate_limit_store_errors: r.counters(&rows::RATE_LIMIT_STORE_ERRORS)?,
             db_operation_duration: r.exemplar_histograms(&rows::DB_OPERATION_DURATION)?,
             db_connections: r.gauges(&rows::DB_CONNECTIONS)?,
             db_connections_max: r.gauges(&rows::DB_CONNECTIONS_MAX)?,

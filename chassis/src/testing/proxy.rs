@@ -1,4 +1,4 @@
-//! A proxy before a database server, for tests of its bad days.
+//! A proxy before a database or another server, for tests of its bad days.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -52,17 +52,22 @@ impl Proxy {
             if server.contains(':') { server.to_owned() } else { format!("{server}:{port}") };
         let mut servers = tokio::net::lookup_host(server).await.expect("the server's address");
         let server = servers.next().expect("the server's address");
+        Some(Self::start(server, |address| format!("{scheme}://{login}@{address}/{name}")))
+    }
+
+    /// Before any server, whose URL by way of the proxy's address is made by `url`.
+    pub fn start(server: SocketAddr, url: impl FnOnce(SocketAddr) -> String) -> Self {
         let holder = socket(SocketAddr::from(([127, 0, 0, 1], 0)));
         let address = holder.local_addr().expect("an address");
         let (mode, _) = watch::channel(Mode { stalled: false, cuts: 0 });
         let shared = Arc::new(Shared { server, open: AtomicUsize::new(0), mode });
-        let url = format!("{scheme}://{login}@{address}/{name}");
+        let url = url(address);
         let mut proxy = Self { holder, address, shared, listener: None, url };
         proxy.listen();
-        Some(proxy)
+        proxy
     }
 
-    /// The database's URL by way of this proxy.
+    /// The server's URL by way of this proxy.
     pub fn url(&self) -> &str {
         &self.url
     }

@@ -98,7 +98,14 @@ async fn preflights_cost_no_budget() {
         let _ = preflight(&app, HOME, "/echo").await.expect(204);
     }
     let _ = from(HOME, app.client.get("/echo/a")).await.expect(200);
-    from(HOME, app.client.get("/echo/a")).await.problem(429);
+    let refused = from(HOME, app.client.get("/echo/a")).await;
+    refused.problem(429);
+    assert_readable(&refused);
+    let exposed = refused.header("access-control-expose-headers");
+    for name in ["retry-after", "ratelimit", "ratelimit-policy"] {
+        assert!(exposed.split(", ").any(|header| header == name), "{name}");
+        assert_ne!(refused.header(name), "", "{name}");
+    }
     let _ = preflight(&app, HOME, "/echo").await.expect(204);
 }
 

@@ -65,6 +65,30 @@ async fn json_of_another_shape_is_understood_but_invalid() {
 }
 
 #[tokio::test]
+async fn a_member_that_is_given_twice_is_refused_wherever_it_is() {
+    let app = App::start().await;
+    for (body, pointers) in [
+        (r#"{"text":"a","text":"b"}"#, &["/text"][..]),
+        (r#"{"text":"a","t\u0065xt":"a"}"#, &["/text"]),
+        (r#"{"text":[{"x":{"y":1,"y":1}}],"a":0,"a":0}"#, &["/text/0/x/y", "/a"]),
+    ] {
+        assert_eq!(echo(&app, body).await.invalid_fields(), pointers, "{body}");
+        let patch = app.client.patch("/echo").body("application/merge-patch+json", body.to_owned());
+        assert_eq!(patch.send().await.invalid_fields(), pointers, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn nesting_is_read_to_a_depth_of_127_and_not_further() {
+    let app = App::start().await;
+    let nested = |depth| format!("{{\"text\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+    // With the object around them, 127.
+    assert_eq!(echo(&app, &nested(126)).await.invalid_fields(), ["/text"]);
+    let problem = echo(&app, &nested(127)).await.problem(400);
+    assert!(problem["detail"].as_str().unwrap().contains("recursion limit"), "{problem}");
+}
+
+#[tokio::test]
 async fn escaped_control_characters_come_back_as_they_went() {
     let app = App::start().await;
     let answer = echo(&app, r#"{"text":"\u0000\u001b[31m\r\n\u2028"}"#).await;

@@ -180,6 +180,8 @@ async fn a_body_that_is_no_json_or_too_much_changes_nothing() {
         answer.problem(415);
         assert_eq!(answer.header("accept"), "application/json");
     }
+    let twice = put("application/json", r#"{"filter":"debug","filter":"info"}"#).send().await;
+    assert_eq!(twice.invalid_fields(), ["/filter"]);
     let long = json!({ "filter": "a".repeat(5000) }).to_string();
     put("application/json", &long).send().await.problem(413);
     assert_eq!(app.witness.telemetry().log_filter().current(), "info");

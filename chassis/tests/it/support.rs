@@ -16,9 +16,11 @@ use poem::{EndpointExt, IntoEndpoint};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+pub(crate) mod frames;
 pub(crate) mod gate;
 pub(crate) mod http2;
 pub(crate) mod raw;
+pub(crate) mod redis;
 pub(crate) mod site;
 pub(crate) mod tls;
 
@@ -48,6 +50,7 @@ pub(crate) struct Settings {
     pub(crate) stack: StackSettings,
     pub(crate) ops: OpsSettings,
     pub(crate) environment: Environment,
+    pub(crate) write_stall: Option<Duration>,
 }
 
 impl App {
@@ -78,7 +81,7 @@ impl App {
         E: IntoEndpoint,
         E::Endpoint: 'static,
     {
-        let Settings { name, stack, ops, environment } = settings;
+        let Settings { name, stack, ops, environment, write_stall } = settings;
         let telemetry = witness.telemetry();
         let health = Health::new(telemetry.metrics());
         let identity = Identity { name: name.to_owned(), version: "1.2.3".to_owned(), environment };
@@ -94,6 +97,10 @@ impl App {
         let site = site.build(&stack, telemetry).unwrap();
         let server = Server::bind(stack.server.addr, &stack.server).await.unwrap();
         let server = server.with_tls(&stack.server).unwrap();
+        let server = match write_stall {
+            Some(limit) => server.write_stall(limit),
+            None => server,
+        };
         let public = server.serve(site, telemetry);
         let ops = match operators {
             Some((address, operators)) => {
@@ -169,6 +176,7 @@ impl Default for Settings {
             stack,
             ops: OpsSettings::default(),
             environment: Environment::Development,
+            write_stall: None,
         }
     }
 }

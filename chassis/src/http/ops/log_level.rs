@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::json;
 use crate::http::input::{self, Field, Fields, JSON};
+use crate::http::members::members;
 use crate::problem::{Problem, ProblemType};
 use crate::telemetry::Telemetry;
 use crate::telemetry::audit::rfc3339;
@@ -63,8 +64,7 @@ pub(super) async fn change(
 ) -> Result<Response, Problem> {
     input::check_content_type(request, &[JSON])?;
     let body = request.take_body().into_bytes_limit(BODY_LIMIT).await.map_err(unreadable)?;
-    let Change { filter, period } =
-        Fields::check_with(input::members(&body)?, &[], Change::from_fields)?;
+    let Change { filter, period } = Fields::check_with(members(&body)?, &[], Change::from_fields)?;
     let changed = telemetry.log_filter().set(&filter.0, period);
     // The filter was checked with the body.
     telemetry.audit().filter_changed(&changed.map_err(Problem::internal)?, client);

@@ -35,6 +35,7 @@ pub(super) const SHED_REASON: Label = of("reason", &["in_flight", "timeout"]);
 pub(super) const TLS_FAILURE: Label = of("reason", TLS_FAILURES);
 pub(super) const POLICY: Label = of("policy", &["default", "auth"]);
 pub(super) const DECISION: Label = of("decision", &["allowed", "limited"]);
+pub(super) const STORE_OPERATION: Label = of("operation", &["decide", "connect"]);
 pub(super) const DB_SYSTEM: Label =
     of("db_system_name", &["sqlite", "postgresql", "mysql", "mariadb"]);
 pub(super) const DB_OPERATION: Label = of("db_operation_name", DB_OPERATIONS);

@@ -5,7 +5,7 @@ use super::MetricRow;
 use super::labels::{
     CHECK, COMPILER, DB_COLLECTION, DB_ERROR, DB_OPERATION, DB_SYSTEM, DECISION, EVENT, HASHING,
     HTTP_ERROR, LEVEL, METHOD, OUTPUT, POLICY, POOL, POOL_STATE, RESOURCE, RETRY_OUTCOME, REVISION,
-    ROUTE, SCHEME, SHED_REASON, SIGNAL, STATUS, TLS_FAILURE, VERSION,
+    ROUTE, SCHEME, SHED_REASON, SIGNAL, STATUS, STORE_OPERATION, TLS_FAILURE, VERSION,
 };
 
 /// OpenTelemetry's advice for `http.server.request.duration`, in seconds.
@@ -72,6 +72,14 @@ rows! {
         "rate_limit_tracked_keys",
         "Clients whose budget the rate limiter remembers.",
     ).labels(&[POLICY]);
+    RATE_LIMIT_STORE_IN_USE = MetricRow::gauge(
+        "rate_limit_store_in_use",
+        "1 while budgets are kept in rate_limit.redis_url; 0 without one, or while it is gone.",
+    );
+    RATE_LIMIT_STORE_ERRORS = MetricRow::counter(
+        "rate_limit_store_errors_total",
+        "What Redis refused or did not answer in time.",
+    ).labels(&[STORE_OPERATION]);
 
     DB_OPERATION_DURATION = MetricRow::histogram(
         "db_client_operation_duration_seconds",

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use chassis::testing::Answer;
 use poem::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -65,6 +66,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let sent = in_time("sending", self.stream.write_all(bytes.as_ref())).await;
         if let Err(error) = sent {
+            assert!(is_close(&error), "{error}");
+        }
+    }
+
+    /// Sends as much of these bytes as is taken within a time.
+    pub(crate) async fn send_for(&mut self, time: Duration, bytes: &[u8]) {
+        if let Ok(Err(error)) = tokio::time::timeout(time, self.stream.write_all(bytes)).await {
             assert!(is_close(&error), "{error}");
         }
     }

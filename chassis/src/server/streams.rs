@@ -1,0 +1,105 @@
+//! The streams of one HTTP/2 connection, of which hyper tells nothing: whether any is open, and whether
+//! the client takes what it is answered.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::body::{Body, Frame, SizeHint};
+
+/// Counts of one connection. A client that answers pings and asks for nothing else would hold its place
+/// for ever, and so would one that opens no window for its answers: nothing is written for it, so no
+/// write can stall.
+#[derive(Default)]
+pub(super) struct Streams {
+    begun: AtomicUsize,
+    ended: AtomicUsize,
+    answered: AtomicUsize,
+    /// Pieces of answers that the client has made room for.
+    taken: AtomicUsize,
+}
+
+/// One stream, counted as ended when it is dropped.
+pub(super) struct Stream {
+    streams: Arc<Streams>,
+    is_answered: bool,
+}
+
+/// The body of an answer, which ends its stream.
+pub(super) struct Answered<B> {
+    body: B,
+    stream: Stream,
+}
+
+impl Streams {
+    pub(super) fn begin(self: &Arc<Self>) -> Stream {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        Stream { streams: self.clone(), is_answered: false }
+    }
+
+    /// Returns once no stream was open for so long, and before it has been twice as long.
+    pub(super) async fn idle_for(&self, limit: Duration) {
+        loop {
+            let begun = self.begun.load(Ordering::Relaxed);
+            let idle = begun == self.ended.load(Ordering::Relaxed);
+            tokio::time::sleep(limit).await;
+            if idle && begun == self.begun.load(Ordering::Relaxed) {
+                return;
+            }
+        }
+    }
+
+    /// Returns once answers have waited for so long and the client took nothing of any, and before it
+    /// has been twice as long.
+    pub(super) async fn stalled_for(&self, limit: Duration) {
+        let progress = || (self.taken.load(Ordering::Relaxed), self.ended.load(Ordering::Relaxed));
+        loop {
+            let (before, waiting) = (progress(), self.answered.load(Ordering::Relaxed) > 0);
+            tokio::time::sleep(limit).await;
+            if waiting && before == progress() {
+                return;
+            }
+        }
+    }
+}
+
+impl Stream {
+    pub(super) fn answer<B>(mut self, body: B) -> Answered<B> {
+        self.streams.answered.fetch_add(1, Ordering::Relaxed);
+        self.is_answered = true;
+        Answered { body, stream: self }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if self.is_answered {
+            self.streams.answered.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.streams.ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl<B: Body + Unpin> Body for Answered<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    /// hyper asks when there is room in the client's window.
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.stream.streams.taken.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
