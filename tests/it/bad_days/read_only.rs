@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use belvedere::settings::Settings;
 use belvedere_migration as migration;
 use chassis::database::{Database, is_unavailable};
 use chassis::settings::Secret;
@@ -9,6 +10,7 @@ use chassis::testing::{TestDatabase, Witness};
 use sea_orm::{ConnectionTrait, DbBackend};
 
 use super::{Times, is_unavailable as answers_unavailable, patient, unavailable_in_time};
+use crate::support::process::signing_key;
 use crate::support::{App, PASSWORD, eventually, new_user};
 
 #[tokio::test]
@@ -82,20 +84,27 @@ async fn a_file_that_is_read_only_is_read() {
     let email = "ada@example.org";
     // The one that writes stays, so that the read-only one finds the file's log.
     let url = place.url().replace("mode=rwc", "mode=ro");
-    let writer = App::on(place, patient).await;
+    let key = Secret::new(signing_key());
+    let with_key = |settings: &mut Settings| {
+        settings.auth.signing_key = Some(key.clone());
+        patient(settings);
+    };
+    let writer = App::on(place, with_key).await;
     let _ = writer.register(email).await.expect(201);
+    let person = writer.log_in(email, PASSWORD).await.expect(200).json();
     let place = writer.database.clone();
     let reader = App::on(place, |settings| {
         settings.database.url = Some(Secret::new(&url));
         settings.database.migrate_on_start = Some(false);
-        patient(settings);
+        with_key(settings);
     })
     .await;
-    let person = reader.log_in(email, PASSWORD).await.expect(200).json();
     let client = reader.client.with_token(person["access_token"].as_str().unwrap());
     let _ = client.get("/users/me").send().await.expect(200);
     let created = reader.register("grace@example.org").await;
     answers_unavailable(&created);
+    // Guesses that cannot be counted are not let through.
+    answers_unavailable(&reader.log_in(email, PASSWORD).await);
     let told = reader.witness.lines();
     assert!(told.iter().any(|line| line.to_string().contains("SQLITE_READONLY, read-only")));
     let _ = reader.client.get("/readyz").send().await.expect(200);
