@@ -85,7 +85,7 @@ impl AuthContext {
     /// Counts an attempt to show a password, or refuses it because of those before it.
     pub async fn admit(&self, guessed: Guessed, event: Event) -> Result<Attempt, Problem> {
         match self.0.attempts.begin(guessed).await.map_err(UserError::from)? {
-            Begun::Allowed(attempt) => Ok(attempt),
+            Begun::Allowed(attempt) => Ok(*attempt),
             Begun::Delayed(wait) => {
                 self.events().record_because(event, "delayed", None, None);
                 // Rounded up: who comes back then is let in.

@@ -53,7 +53,7 @@ pub struct Guessed {
 /// Whether a password may be looked at.
 pub enum Begun {
     /// It may; tell the attempt how it ended.
-    Allowed(Attempt),
+    Allowed(Box<Attempt>),
     /// Not before so long, whatever the password.
     Delayed(Duration),
 }
@@ -113,11 +113,12 @@ impl Attempts {
             if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
                 return Ok(Begun::Delayed(wait));
             }
-            let next = self.next(&guessed, own, current, now);
+            let next = next(&guessed, own, current, now);
             let stored = rows.iter().find(|row| row.key_hash == next.key_hash);
             if self.put(stored, &next).await? {
                 let database = self.0.clone();
-                return Ok(Begun::Allowed(Attempt { database, guessed, row: next }));
+                let attempt = Attempt { database, guessed, row: next };
+                return Ok(Begun::Allowed(Box::new(attempt)));
             }
         }
         Ok(Begun::Delayed(FIRST_DELAY))
@@ -170,27 +171,6 @@ impl Attempts {
                 }
             }
         })
-    }
-
-    /// The count with one failure more: the network's own where it is known, else the shared one.
-    fn next(
-        &self,
-        guessed: &Guessed,
-        own: Option<&row::Model>,
-        current: Option<&row::Model>,
-        now: DateTime<Utc>,
-    ) -> row::Model {
-        let failures = current.map_or(0, |row| row.failures).saturating_add(1);
-        let key = own.map_or(guessed.shared.to_vec(), |own| own.key_hash.clone());
-        let forgotten = now + FORGOTTEN_AFTER;
-        row::Model {
-            key_hash: key,
-            account_hash: guessed.account.to_vec(),
-            attempt_id: Uuid::now_v7(),
-            failures,
-            open_at: now + delay(failures),
-            expires_at: own.map_or(forgotten, |own| own.expires_at.max(forgotten)),
-        }
     }
 
     /// Puts a count in the place of the stored one; false where another attempt was faster.
@@ -265,6 +245,26 @@ impl Attempt {
         let renewed = [Column::AttemptId, Column::Failures, Column::OpenAt, Column::ExpiresAt];
         Entity::insert(known.into_active_model())
             .on_conflict(OnConflict::column(Column::KeyHash).update_columns(renewed).to_owned())
+    }
+}
+
+/// The count with one failure more: the network's own where it is known, else the shared one.
+fn next(
+    guessed: &Guessed,
+    own: Option<&row::Model>,
+    current: Option<&row::Model>,
+    now: DateTime<Utc>,
+) -> row::Model {
+    let failures = current.map_or(0, |row| row.failures).saturating_add(1);
+    let key = own.map_or(guessed.shared.to_vec(), |own| own.key_hash.clone());
+    let forgotten = now + FORGOTTEN_AFTER;
+    row::Model {
+        key_hash: key,
+        account_hash: guessed.account.to_vec(),
+        attempt_id: Uuid::now_v7(),
+        failures,
+        open_at: now + delay(failures),
+        expires_at: own.map_or(forgotten, |own| own.expires_at.max(forgotten)),
     }
 }
 

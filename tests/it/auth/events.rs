@@ -92,6 +92,7 @@ async fn logins_that_have_to_wait_are_told_with_their_reason() {
     }
     let told = app.told_by(log_in(), 401).await;
     assert_eq!(events(&told), [("authn_login_fail", None, id), ("authn_login_lock", None, id)]);
+    app.hold().await;
     let told = app.told_by(log_in(), 429).await;
     assert_eq!(events(&told), [("authn_login_fail", None, None)]);
     assert_eq!(reason(&told), "delayed");

@@ -84,20 +84,21 @@ async fn a_file_that_is_read_only_is_read() {
     // The one that writes stays, so that the read-only one finds the file's log.
     let url = place.url().replace("mode=rwc", "mode=ro");
     let key = Secret::new(signing_key());
-    let patient = |settings: &mut Settings| {
+    let with_key = |settings: &mut Settings| {
         settings.auth.signing_key = Some(key.clone());
         patient(settings);
     };
-    let writer = App::on(place, patient).await;
+    let writer = App::on(place, with_key).await;
     let person = writer.person().await;
     let place = writer.database.clone();
     let reader = App::on(place, |settings| {
         settings.database.url = Some(Secret::new(&url));
         settings.database.migrate_on_start = Some(false);
-        patient(settings);
+        with_key(settings);
     })
     .await;
-    // Who is signed in goes on reading; a session cannot begin where it cannot be kept.
+    // Who is signed in goes on reading; a session cannot begin where it cannot be kept, and guesses that
+    // cannot be counted are not let through.
     let client = reader.client.with_token(&person.access_token);
     let _ = client.get("/users/me").send().await.expect(200);
     answers_unavailable(&reader.log_in(&person.email, PASSWORD).await);
