@@ -119,6 +119,7 @@ fn with_secrets(text: &str, directory: &Path) -> String {
     }
     fs::write(directory.join("database_client_key.pem"), signing_key()).unwrap();
     fs::write(directory.join("database_read_url"), "postgres://db-2.example.com/users").unwrap();
+    fs::write(directory.join("redis_url"), "redis://redis.example.com/0").unwrap();
     text.replace(SECRETS, directory.to_str().unwrap())
 }
 
