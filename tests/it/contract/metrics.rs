@@ -51,6 +51,8 @@ const FAMILIES: [(&str, &str, &[&str]); 40] = [
     ("process_resident_memory_bytes", "gauge", &[]),
     ("process_start_time_seconds", "gauge", &[]),
     ("rate_limit_decisions_total", "counter", &["decision", "policy"]),
+    ("rate_limit_store_errors_total", "counter", &["operation"]),
+    ("rate_limit_store_in_use", "gauge", &[]),
     ("rate_limit_tracked_keys", "gauge", &["policy"]),
     ("readiness", "gauge", &["check"]),
     ("db_replica_in_use", "gauge", &[]),
