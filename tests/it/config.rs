@@ -124,6 +124,7 @@ fn with_secrets(text: &str, directory: &Path) -> String {
     let server = rcgen::generate_simple_self_signed(names).unwrap();
     fs::write(directory.join("server.pem"), server.cert.pem()).unwrap();
     fs::write(directory.join("server_key.pem"), server.signing_key.serialize_pem()).unwrap();
+    fs::write(directory.join("redis_url"), "redis://redis.example.com/0").unwrap();
     text.replace(SECRETS, directory.to_str().unwrap())
 }
 

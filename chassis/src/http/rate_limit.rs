@@ -145,6 +145,10 @@ impl Limiters {
         strict: Strict,
         telemetry: &Telemetry,
     ) -> Result<Self, RateLimitError> {
+        // An alert on their rate must see the first failure, so the series begin at 0.
+        for operation in ["decide", "connect"] {
+            telemetry.metrics().rate_limit_store_errors.with_label_values(&[operation]);
+        }
         let shared = settings.redis_url.as_ref().map(|url| {
             SharedBudgets::start(url.expose(), &settings.redis_prefix, telemetry)
                 .map_err(RateLimitError::RedisUrl)

@@ -7,7 +7,7 @@ use super::exposition::Exposition;
 use crate::support::{App, eventually};
 
 /// Name, type and labels, as the contract's table has them.
-const FAMILIES: [(&str, &str, &[&str]); 43] = [
+const FAMILIES: [(&str, &str, &[&str]); 45] = [
     ("auth_events_total", "counter", &["event"]),
     ("build_info", "gauge", &["revision", "rustc_version", "version"]),
     (
@@ -52,6 +52,8 @@ const FAMILIES: [(&str, &str, &[&str]); 43] = [
     ("process_resident_memory_bytes", "gauge", &[]),
     ("process_start_time_seconds", "gauge", &[]),
     ("rate_limit_decisions_total", "counter", &["decision", "policy"]),
+    ("rate_limit_store_errors_total", "counter", &["operation"]),
+    ("rate_limit_store_in_use", "gauge", &[]),
     ("rate_limit_tracked_keys", "gauge", &["policy"]),
     ("readiness", "gauge", &["check"]),
     ("db_replica_in_use", "gauge", &[]),

@@ -78,10 +78,6 @@ impl SharedBudgets {
             metrics: telemetry.metrics().clone(),
             client,
         });
-        // An alert on their rate must see the first failure, so the series begin at 0.
-        for operation in ["decide", "connect"] {
-            state.metrics.rate_limit_store_errors.with_label_values(&[operation]);
-        }
         let keeper = Arc::clone(&state).keep_connected();
         let keeper = tokio::spawn(keeper.with_subscriber(telemetry.dispatch()));
         Ok(Self { state, keeper })
