@@ -119,7 +119,8 @@ schema_type!(
     MetaSchema {
         min_length: Some(22),
         max_length: Some(22),
-        pattern: Some("^[A-Za-z0-9_-]{22}$".to_owned()),
+        // 16 bytes are 21 digits of base64 and two bits.
+        pattern: Some("^[A-Za-z0-9_-]{21}[AQgw]$".to_owned()),
         ..MetaSchema::new("string")
     }
 );

@@ -13,6 +13,9 @@ use crate::schema_type;
 
 /// More tags than a client has seen of one resource are not a precondition but an attack.
 const TAGS_MAX: usize = 32;
+/// What both headers may be, as a regular expression: `*`, or up to [`TAGS_MAX`] tags, with empty
+/// elements between them as RFC 9110, section 5.6.1.2, allows.
+const PATTERN: &str = r#"^[ \t]*(\*|[, \t]*(W/)?"[!#-~\u0080-\u00FF]*"([ \t]*,[, \t]*(W/)?"[!#-~\u0080-\u00FF]*"){0,31}[, \t]*)[ \t]*$"#;
 
 /// The strong entity tag of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,12 +92,20 @@ impl ToHeader for ETag {
     }
 }
 
-header_parameter!(IfMatch, MetaSchema::new("string"), request => condition(request, &header::IF_MATCH).map(Self));
+header_parameter!(IfMatch, schema(), request => condition(request, &header::IF_MATCH).map(Self));
 header_parameter!(
     IfNoneMatch,
-    MetaSchema::new("string"),
+    schema(),
     request => condition(request, &header::IF_NONE_MATCH).map(Self)
 );
+
+fn schema() -> MetaSchema {
+    MetaSchema {
+        pattern: Some(PATTERN.to_owned()),
+        example: Some("\"7\"".into()),
+        ..MetaSchema::new("string")
+    }
+}
 
 fn condition(request: &Request, name: &HeaderName) -> Result<Condition, Problem> {
     let lines: Vec<&[u8]> =
