@@ -167,6 +167,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use crate::properties::hold;
 
     #[test]
     fn if_match_compares_strongly() {
@@ -211,5 +212,24 @@ mod tests {
     fn parsed(lines: &[&str]) -> Option<Condition> {
         let lines: Vec<&[u8]> = lines.iter().map(|line| line.as_bytes()).collect();
         parse(&lines)
+    }
+
+    #[test]
+    fn what_the_document_describes_is_a_list_of_tags_and_no_bytes_are_a_panic() {
+        // Here a pattern is for the whole text anyway.
+        hold(PATTERN.trim_matches(['^', '$']), |line| {
+            assert!(parse(&[line.as_bytes()]).is_some(), "{line:?}")
+        });
+        hold(proptest::collection::vec(0_u8..=255, 0..64), |line| {
+            let _ = parse(&[&line]);
+        });
+    }
+
+    #[test]
+    fn versions_come_back_from_their_tags() {
+        hold(proptest::collection::vec(0..=i64::MAX, 1..=TAGS_MAX), |versions| {
+            let tags: Vec<_> = versions.iter().map(|version| format!("\"{version}\"")).collect();
+            assert_eq!(if_match(&[&tags.join(", ")]).versions(), Some(versions));
+        });
     }
 }
