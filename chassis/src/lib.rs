@@ -12,6 +12,8 @@ pub mod lifecycle;
 pub mod password;
 pub mod privacy;
 pub mod problem;
+#[cfg(test)]
+mod properties;
 pub mod recurring;
 pub mod server;
 pub mod settings;

@@ -119,7 +119,8 @@ schema_type!(
     MetaSchema {
         min_length: Some(22),
         max_length: Some(22),
-        pattern: Some("^[A-Za-z0-9_-]{22}$".to_owned()),
+        // 16 bytes are 21 digits of base64 and two bits.
+        pattern: Some("^[A-Za-z0-9_-]{21}[AQgw]$".to_owned()),
         ..MetaSchema::new("string")
     }
 );
@@ -188,6 +189,7 @@ mod tests {
     use poem::http::StatusCode;
 
     use super::*;
+    use crate::properties::hold;
 
     #[test]
     fn a_cursor_comes_back() {
@@ -240,5 +242,15 @@ mod tests {
             query.continued(Cursor(Uuid::nil())),
             "/users?limit=5&after=AAAAAAAAAAAAAAAAAAAAAA&email=a%2Bb%40example.org&q=%C3%96%20%26%3D%3E"
         );
+    }
+
+    #[test]
+    fn what_the_document_describes_is_a_cursor_and_nothing_else_is() {
+        hold("[A-Za-z0-9_-]{21}[AQgw]", |text| {
+            assert_eq!(Cursor::decode(&text).map(Cursor::encode), Some(text));
+        });
+        hold("[A-Za-z0-9_-]{21}[^AQgw]|[ -~]{0,21}|[ -~]{23,40}", |text| {
+            assert_eq!(Cursor::decode(&text), None, "{text:?}");
+        });
     }
 }

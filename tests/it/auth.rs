@@ -1,5 +1,6 @@
 //! Who asks, and what they may do.
 
+mod assignment;
 mod attempts;
 mod authorisation;
 mod events;
@@ -8,4 +9,5 @@ mod keys;
 mod login;
 mod refreshing;
 mod sessions;
+mod tampering;
 mod tokens;

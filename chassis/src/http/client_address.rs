@@ -141,6 +141,7 @@ mod tests {
     use poem::http::HeaderValue;
 
     use super::*;
+    use crate::properties::hold;
     use crate::testing::Hostile;
 
     fn client(peer: &str, headers: &[(&'static str, &str)]) -> Client {
@@ -278,5 +279,28 @@ mod tests {
             let seen = clients.resolve_from(Some(proxy), false, &headers);
             assert_eq!(seen.address.unwrap().to_string(), "192.0.2.9", "{headers:?}");
         }
+    }
+
+    const FORWARDING: [&str; 3] = ["x-forwarded-for", "forwarded", "x-forwarded-proto"];
+
+    #[test]
+    fn nothing_that_a_stranger_writes_is_believed() {
+        hold("[ -~]{0,60}", |value| {
+            let headers = FORWARDING.map(|name| (name, value.as_str()));
+            assert_eq!(client("192.0.2.7:1", &headers), client("192.0.2.7:1", &[]));
+        });
+    }
+
+    /// Whatever the client wrote, the entry that the proxy adds decides.
+    #[test]
+    fn nothing_left_of_the_proxys_entry_is_believed() {
+        hold("[ -~]{0,60}", |value| {
+            let listed = format!("{value}, 192.0.2.7");
+            assert_eq!(seen("10.0.0.1:1", &[("x-forwarded-for", &listed)]), "192.0.2.7");
+            let forwarded = format!("{value}, for=192.0.2.7;proto=http");
+            let client = client("10.0.0.1:1", &[("forwarded", &forwarded)]);
+            assert_eq!(client.address.unwrap().to_string(), "192.0.2.7");
+            assert!(!client.https);
+        });
     }
 }

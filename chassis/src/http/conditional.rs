@@ -13,6 +13,9 @@ use crate::schema_type;
 
 /// More tags than a client has seen of one resource are not a precondition but an attack.
 const TAGS_MAX: usize = 32;
+/// What both headers may be, as a regular expression: `*`, or up to [`TAGS_MAX`] tags, with empty
+/// elements between them as RFC 9110, section 5.6.1.2, allows.
+const PATTERN: &str = r#"^[ \t]*(\*|[, \t]*(W/)?"[!#-~\u0080-\u00FF]*"([ \t]*,[, \t]*(W/)?"[!#-~\u0080-\u00FF]*"){0,31}[, \t]*)[ \t]*$"#;
 
 /// The strong entity tag of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,12 +92,20 @@ impl ToHeader for ETag {
     }
 }
 
-header_parameter!(IfMatch, MetaSchema::new("string"), request => condition(request, &header::IF_MATCH).map(Self));
+header_parameter!(IfMatch, schema(), request => condition(request, &header::IF_MATCH).map(Self));
 header_parameter!(
     IfNoneMatch,
-    MetaSchema::new("string"),
+    schema(),
     request => condition(request, &header::IF_NONE_MATCH).map(Self)
 );
+
+fn schema() -> MetaSchema {
+    MetaSchema {
+        pattern: Some(PATTERN.to_owned()),
+        example: Some("\"7\"".into()),
+        ..MetaSchema::new("string")
+    }
+}
 
 fn condition(request: &Request, name: &HeaderName) -> Result<Condition, Problem> {
     let lines: Vec<&[u8]> =
@@ -156,6 +167,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use crate::properties::hold;
 
     #[test]
     fn if_match_compares_strongly() {
@@ -200,5 +212,24 @@ mod tests {
     fn parsed(lines: &[&str]) -> Option<Condition> {
         let lines: Vec<&[u8]> = lines.iter().map(|line| line.as_bytes()).collect();
         parse(&lines)
+    }
+
+    #[test]
+    fn what_the_document_describes_is_a_list_of_tags_and_no_bytes_are_a_panic() {
+        // Here a pattern is for the whole text anyway.
+        hold(PATTERN.trim_matches(['^', '$']), |line| {
+            assert!(parse(&[line.as_bytes()]).is_some(), "{line:?}")
+        });
+        hold(proptest::collection::vec(0_u8..=255, 0..64), |line| {
+            let _ = parse(&[&line]);
+        });
+    }
+
+    #[test]
+    fn versions_come_back_from_their_tags() {
+        hold(proptest::collection::vec(0..=i64::MAX, 1..=TAGS_MAX), |versions| {
+            let tags: Vec<_> = versions.iter().map(|version| format!("\"{version}\"")).collect();
+            assert_eq!(if_match(&[&tags.join(", ")]).versions(), Some(versions));
+        });
     }
 }

@@ -160,6 +160,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use crate::properties::hold;
 
     #[test]
     fn a_key_is_a_quoted_string_or_a_bare_word() {
@@ -235,5 +236,23 @@ mod tests {
 
     fn parsed(line: &str) -> Option<String> {
         parse(&HeaderValue::from_str(line).unwrap()).map(|key| key.expose().to_owned())
+    }
+
+    #[test]
+    fn what_the_document_describes_is_a_key_and_nothing_is_a_panic() {
+        // Here a pattern is for the whole text anyway.
+        hold(PATTERN.trim_matches(['^', '$']), |line| assert!(parsed(&line).is_some(), "{line:?}"));
+        hold("[ -~\t]{0,300}", |line| {
+            let key = parsed(&line);
+            assert!(key.is_none_or(|key| (1..=KEY_MAX).contains(&key.len())));
+        });
+    }
+
+    #[test]
+    fn a_key_comes_back_from_its_quotation_marks() {
+        hold("[ -~]{1,255}", |key| {
+            let quoted = key.replace('\\', "\\\\").replace('"', "\\\"");
+            assert_eq!(parsed(&format!("\"{quoted}\"")), Some(key));
+        });
     }
 }

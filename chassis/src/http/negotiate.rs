@@ -55,6 +55,7 @@ fn is_wanted(element: &str) -> bool {
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
+    use crate::properties::hold;
 
     fn headers(name: HeaderName, value: &str) -> HeaderMap {
         HeaderMap::from_iter([(name, value.parse().unwrap())])
@@ -90,5 +91,17 @@ mod tests {
         assert!(!accepts("gzip;q=0, *"));
         assert!(!accepts("br"));
         assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn any_accept_has_an_answer_and_one_that_takes_everything_takes_json() {
+        let json = ["application/json".to_owned()];
+        hold("[ -~]{0,60}", |value| {
+            let _ = accepts_any(&headers(header::ACCEPT, &value), &json);
+            let _ = accepts_gzip(&headers(header::ACCEPT_ENCODING, &value));
+        });
+        hold("[b-z]{1,8}/[b-z]{1,8}(;q=(0|0\\.[0-9]))?", |range| {
+            assert!(accepts_any(&headers(header::ACCEPT, &format!("{range}, */*")), &json));
+        });
     }
 }

@@ -85,6 +85,7 @@ pub(super) fn whole_seconds(duration: Duration) -> u64 {
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
+    use crate::properties::hold;
 
     #[test]
     fn a_rate_reads_as_it_is_written() {
@@ -98,5 +99,15 @@ mod tests {
         for text in ["", "600", "0/1m", "-1/1m", "5/0s", "5/soon", "5/10ms", "4294967295/1s"] {
             assert!(text.parse::<Rate>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn whatever_is_a_rate_reads_as_it_is_written_and_divides() {
+        hold("[0-9]{0,11}/[0-9]{0,4}(ms|s|m|h|days)|[ -~]{0,12}", |text| {
+            if let Ok(rate) = text.parse::<Rate>() {
+                assert_eq!(rate.to_string().parse(), Ok(rate));
+                assert!(!rate.period().is_zero());
+            }
+        });
     }
 }

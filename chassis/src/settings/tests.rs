@@ -1,6 +1,7 @@
 //! The sources together: what wins, what is refused and how it is shown.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod properties;
 mod refusals;
 
 use super::*;

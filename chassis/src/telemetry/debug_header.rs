@@ -114,6 +114,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
     use super::*;
+    use crate::properties::hold;
 
     /// Made with Python's `hmac`: key = HMAC(token, label), signature = HMAC(key, claims).
     const SIGNED: &str = "1.1800000000.0190aabb.Ls1HiU23IIg9eL_ztG85cz7vn_lH0Ng5kGOegylEZ5Y";
@@ -188,5 +189,13 @@ mod tests {
             let value = format!("{claims}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature));
             assert_eq!(key.verify(&value, at(0)), Err(Refused::Version), "{claims}");
         }
+    }
+
+    #[test]
+    fn nothing_that_was_not_signed_is_valid() {
+        let key = key("a-token-of-the-operators");
+        hold("1\\.[0-9]{1,20}\\.[0-9a-f]{1,32}\\.[A-Za-z0-9_-]{43}|[ -~]{0,80}", |value| {
+            assert_eq!(key.verify(&value, at(0)), Err(Refused::Signature));
+        });
     }
 }

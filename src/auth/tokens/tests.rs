@@ -9,6 +9,7 @@ use jsonwebtoken::errors::ErrorKind;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::properties::hold;
 
 const BEARER: Access =
     Access { user_id: Uuid::from_u128(7), token_version: 3, session_id: Uuid::from_u128(9) };
@@ -246,6 +247,32 @@ fn what_is_no_key_is_refused() {
     for pem in ["", "secret", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
         assert!(SigningKey::from_pem(&Secret::new(pem)).is_err());
     }
+}
+
+#[test]
+fn no_byte_of_a_token_can_be_changed_and_nothing_can_be_cut_or_added() {
+    let tokens = tokens();
+    let token = tokens.issue(BEARER, in_a_month()).unwrap().token.expose().to_owned();
+    hold((0..token.len(), "[ -~]"), |(at, byte)| {
+        let mut changed = token.clone();
+        changed.replace_range(at..=at, &byte);
+        let same = changed == token;
+        assert_eq!(tokens.verify(&changed).is_ok(), same, "{at} {byte:?}");
+        assert!(tokens.verify(&token[..at]).is_err());
+        let mut longer = token.clone();
+        longer.insert_str(at, &byte);
+        assert!(tokens.verify(&longer).is_err(), "{at} {byte:?}");
+    });
+}
+
+#[test]
+fn nothing_that_was_made_up_is_a_token() {
+    let tokens = tokens();
+    let header = encoded(&json!(tokens.header()));
+    hold("[A-Za-z0-9_-]{0,80}\\.[A-Za-z0-9_-]{0,90}|[ -~]{0,200}", |text| {
+        assert!(tokens.verify(&text).is_err(), "{text}");
+        assert!(tokens.verify(&format!("{header}.{text}")).is_err(), "{text}");
+    });
 }
 
 fn private_key() -> String {

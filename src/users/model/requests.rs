@@ -198,6 +198,7 @@ mod tests {
     use serde_json::{Map, Value, json};
 
     use super::*;
+    use crate::properties::hold;
 
     #[test]
     fn a_patch_tells_absent_from_null() {
@@ -242,5 +243,101 @@ mod tests {
 
     fn members(value: &Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
+    }
+
+    /// RFC 7396, section 2, for an object of texts: null removes, a value replaces, all else stays.
+    fn merged(mut target: Map<String, Value>, patch: Map<String, Value>) -> Map<String, Value> {
+        for (name, value) in patch {
+            if value.is_null() {
+                target.remove(&name);
+            } else {
+                target.insert(name, value);
+            }
+        }
+        target
+    }
+
+    #[test]
+    fn the_model_is_that_of_the_rfc() {
+        // Of appendix A, the cases whose targets and patches are flat objects.
+        for (target, patch, result) in [
+            (json!({ "a": "b" }), json!({ "a": "c" }), json!({ "a": "c" })),
+            (json!({ "a": "b" }), json!({ "b": "c" }), json!({ "a": "b", "b": "c" })),
+            (json!({ "a": "b" }), json!({ "a": null }), json!({})),
+            (json!({ "a": "b", "b": "c" }), json!({ "a": null }), json!({ "b": "c" })),
+            (json!({ "e": null }), json!({ "a": 1 }), json!({ "e": null, "a": 1 })),
+        ] {
+            assert_eq!(Value::from(merged(members(&target), members(&patch))), result);
+        }
+    }
+
+    #[test]
+    fn a_patch_does_what_the_rfc_says() {
+        let before = json!({
+            "name": "Ada", "email": "ada@example.org", "phone_number": "+12", "address": "Here"
+        });
+        let given = |text| proptest::option::of(text);
+        let removable = |text| proptest::option::of(given(text));
+        let patches = (
+            given("[a-z]{1,9}"),
+            given("[a-z]{1,9}@[a-z]{1,9}\\.org"),
+            removable("\\+[1-9][0-9]{1,14}"),
+            removable("[a-z]{1,9}"),
+        );
+        hold(patches, |(name, email, phone_number, address)| {
+            let mut patch = Map::new();
+            let members_given = [
+                ("name", name.map(Some)),
+                ("email", email.map(Some)),
+                ("phone_number", phone_number),
+                ("address", address),
+            ];
+            for (member, value) in members_given {
+                if let Some(value) = value {
+                    patch.insert(member.to_owned(), json!(value));
+                }
+            }
+            let expected = merged(members(&before), patch.clone());
+            let parsed: UserPatch = Fields::check(patch).unwrap();
+            assert_eq!(applied(&before, &parsed), expected);
+        });
+    }
+
+    /// What the store makes of a patch: absent stays, null is emptied, a value is set.
+    fn applied(before: &Value, patch: &UserPatch) -> Map<String, Value> {
+        let mut after = members(before);
+        if let Some(name) = &patch.name {
+            after["name"] = json!(name.expose());
+        }
+        if let Some(email) = &patch.email {
+            after["email"] = json!(email.expose());
+        }
+        for (member, change) in [
+            ("phone_number", patch.phone_number.as_ref().map_value(PhoneNumber::expose)),
+            ("address", patch.address.as_ref().map_value(Address::expose)),
+        ] {
+            match change {
+                MaybeUndefined::Undefined => {}
+                MaybeUndefined::Null => drop(after.remove(member)),
+                MaybeUndefined::Value(text) => after[member] = json!(text),
+            }
+        }
+        after
+    }
+
+    #[test]
+    fn no_object_is_a_panic() {
+        let values =
+            proptest::collection::vec(("[a-z_]{0,12}|name|email|address", "[ -~]{0,9}"), 0..6);
+        hold(values, |pairs| {
+            let members = || {
+                pairs.iter().map(|(name, value)| {
+                    let value = serde_json::from_str(value).unwrap_or_else(|_| json!(value));
+                    (name.clone(), value)
+                })
+            };
+            let _: Result<UserPatch, _> = Fields::check(members().collect());
+            let _: Result<UserChange, _> = Fields::check(members().collect());
+        });
     }
 }

@@ -110,7 +110,12 @@ text_type! {
         length(text, NAME_MAX)?;
         visible(text, "")
     },
-    schema: { min_length: 1_usize, max_length: NAME_MAX, example: "ada" }
+    schema: {
+        min_length: 1_usize,
+        max_length: NAME_MAX,
+        pattern: one_line!("^", "", "+$"),
+        example: "ada",
+    }
 }
 
 /// A password that is held against a hash, whatever it is. It has no way out but [`Secret::expose`].

@@ -1,4 +1,5 @@
-//! Who may do what: every operation of the document, for everyone who could ask.
+//! Who may do what: every operation of the document, for everyone who could ask. This table is the one place
+//! that says it for all of them; an operation that is not in it fails here.
 
 use std::collections::BTreeSet;
 
@@ -61,6 +62,39 @@ async fn every_operation_is_open_to_those_it_is_for_and_to_nobody_else() {
             statuses.push(operation.status_for(client, &ada).await);
         }
         assert_eq!(statuses, expected, "{}", operation.id);
+    }
+}
+
+#[tokio::test]
+async fn who_is_refused_has_changed_nothing() {
+    let app = App::start().await;
+    let (ada, other, admin) = (app.person().await, app.person().await, app.admin().await);
+    let stored = async || admin.client.get(&ada.path()).send().await.expect(200).body;
+    let before = stored().await;
+    for operation in operations(&app).await {
+        let (_, statuses) = TABLE.iter().find(|(id, _)| *id == operation.id).unwrap();
+        for (status, client) in [(statuses[0], &app.client), (statuses[2], &other.client)] {
+            if status >= 400 {
+                assert_eq!(operation.status_for(client, &ada).await, status, "{}", operation.id);
+                assert_eq!(stored().await, before, "{}", operation.id);
+            }
+        }
+    }
+    app.log_in(&ada.email, PASSWORD).await.expect(200).json();
+}
+
+#[tokio::test]
+async fn the_document_asks_for_a_token_where_strangers_are_refused() {
+    let app = App::start().await;
+    let document = app.client.get("/openapi.json").send().await.json();
+    for operation in operations(&app).await {
+        let method = operation.method.as_str().to_lowercase();
+        let security = &document["paths"][&operation.template][method]["security"];
+        let (_, [unknown, ..]) = TABLE.iter().find(|(id, _)| *id == operation.id).unwrap();
+        // An empty requirement says that none will do as well.
+        let schemes: Vec<_> = security.as_array().into_iter().flatten().collect();
+        let needed = !schemes.is_empty() && schemes.iter().all(|scheme| **scheme != json!({}));
+        assert_eq!(needed, *unknown == 401, "{}", operation.id);
     }
 }
 

@@ -57,6 +57,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
     use super::*;
+    use crate::properties::hold;
 
     const IDS: &str = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331";
 
@@ -132,5 +133,28 @@ mod tests {
         headers.append("tracestate", "no state at all".parse().unwrap());
         let context = remote_parent(&headers).unwrap();
         assert_eq!(context.trace_state().header(), "");
+    }
+
+    #[test]
+    fn every_parent_of_the_grammar_is_taken_and_no_other() {
+        hold("00-[0-9a-f]{31}[1-9a-f]-[0-9a-f]{15}[1-9a-f]-[0-9a-f]{2}", |line| {
+            let context = parent(&[&line]).unwrap();
+            assert_eq!(format!("{}-{}", context.trace_id(), context.span_id()), line[3..52]);
+        });
+        hold("[0-9a-f-]{50,60}|[ -~]{0,80}", |line| {
+            if let Some(context) = parent(&[&line]) {
+                assert!(context.is_valid() && line.contains(&context.trace_id().to_string()));
+            }
+        });
+    }
+
+    #[test]
+    fn no_state_costs_the_parent() {
+        hold("[ -~]{0,600}", |state| {
+            let mut headers = HeaderMap::new();
+            headers.append("traceparent", format!("00-{IDS}-01").parse().unwrap());
+            headers.append("tracestate", state.parse().unwrap());
+            assert!(remote_parent(&headers).is_some());
+        });
     }
 }
