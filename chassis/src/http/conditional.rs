@@ -218,7 +218,7 @@ mod tests {
     fn what_the_document_describes_is_a_list_of_tags_and_no_bytes_are_a_panic() {
         // Here a pattern is for the whole text anyway.
         hold(PATTERN.trim_matches(['^', '$']), |line| {
-            assert!(parse(&[line.as_bytes()]).is_some(), "{line:?}")
+            assert!(parse(&[line.as_bytes()]).is_some(), "{line:?}");
         });
         hold(proptest::collection::vec(0_u8..=255, 0..64), |line| {
             let _ = parse(&[&line]);
