@@ -53,6 +53,7 @@ struct Limiters {
     auth: Limiter,
     strict: Strict,
     shared: Option<SharedBudgets>,
+    telemetry: Telemetry,
 }
 
 struct Limiter {
@@ -130,6 +131,7 @@ impl<E: Endpoint> Endpoint for RateLimit<E> {
             // Set once: a request passes the limiter once.
             let _ = exchange.quota.set(Quota { policy, rate, remaining, reset });
             if !allowed {
+                limiters.telemetry.audit().rate_limited(policy, exchange.client.address);
                 let problem =
                     Problem::new(&ProblemType::TOO_MANY_REQUESTS).retry_after(whole_seconds(reset));
                 return Err(problem.detail("the client's budget is spent").into());
@@ -158,6 +160,7 @@ impl Limiters {
             auth: Limiter::start("auth", settings.auth, telemetry)?,
             strict,
             shared: shared.transpose()?,
+            telemetry: telemetry.clone(),
         })
     }
 

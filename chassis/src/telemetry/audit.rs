@@ -25,6 +25,8 @@ pub(in crate::telemetry) const TARGET: &str = "chassis::audit";
 const ADMIN: &str = "authz_admin";
 /// An attempt without entitlement.
 const FAIL: &str = "authz_fail";
+/// A budget was spent.
+const EXCESS: &str = "excess_rate_limit_exceeded";
 
 /// Tells of changes and refusals. Cheap to clone.
 #[derive(Clone)]
@@ -33,14 +35,20 @@ pub(crate) struct Audit {
     /// Each kind has its own minute: a flood of one does not hide the first of the other.
     endpoints: Arc<Refusals>,
     debug_headers: Arc<Refusals>,
+    rate_limits: Arc<Refusals>,
 }
 
 impl Audit {
     pub(in crate::telemetry) fn new(metrics: &Metrics) -> Self {
         // An alert on their rate must see the first one, so the series begin at 0.
         let counter = |event| metrics.auth_events.with_label_values(&[event]);
-        let refusals = || Arc::new(Refusals::new(counter(FAIL)));
-        Self { changes: counter(ADMIN), endpoints: refusals(), debug_headers: refusals() }
+        let refusals = |event| Arc::new(Refusals::new(counter(event)));
+        Self {
+            changes: counter(ADMIN),
+            endpoints: refusals(FAIL),
+            debug_headers: refusals(FAIL),
+            rate_limits: refusals(EXCESS),
+        }
     }
 
     /// An operator has set another filter.
@@ -129,6 +137,24 @@ impl Audit {
                 count,
             },
             "debug header refused"
+        );
+    }
+
+    /// A client called more often than it may.
+    pub(crate) fn rate_limited(&self, policy: &str, client: Option<IpAddr>) {
+        let Some(count) = self.rate_limits.count(Instant::now()) else {
+            return;
+        };
+        warn!(
+            target: TARGET,
+            {
+                event.name = EXCESS,
+                event.outcome = "failure",
+                client.address = client.map(field::display),
+                rate_limit.policy = policy,
+                count,
+            },
+            "rate limit exceeded"
         );
     }
 }

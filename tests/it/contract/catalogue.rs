@@ -27,7 +27,7 @@ const OPS_TOKEN: &str = "a token for those who operate it";
 /// Lines of days that are worse than this: `bad_days::abandoned`, `boot::outputs` and `boot::schema`, the
 /// migrations' `failures`, and the chassis' `panics`, `export` and `retries`; of replicas and rotated
 /// passwords: `replica` and `rotation`; of certificates: the chassis' `tls`.
-const OF_BAD_DAYS: [&str; 22] = [
+const OF_BAD_DAYS: [&str; 23] = [
     "TLS certificate cannot be replaced: the old one stays",
     "TLS certificate changed: new connections get it",
     "TLS certificate needs to be renewed",
@@ -42,6 +42,7 @@ const OF_BAD_DAYS: [&str; 22] = [
     "log lines were lost",
     "migration failed",
     "panic",
+    "rate limit exceeded",
     "reads go to the replica",
     "spans cannot be exported",
     "spans were lost",

@@ -100,3 +100,26 @@ async fn without_limits_there_is_nothing_to_tell() {
     assert!(!answer.headers.contains_key("ratelimit"));
     assert!(!answer.headers.contains_key("ratelimit-policy"));
 }
+
+/// A flood must not flood the log as well: the second refusal within the minute is counted and not told.
+#[tokio::test]
+async fn refusals_are_a_security_event_that_is_counted_and_told_now_and_then() {
+    let app = App::with(two_a_minute).await;
+    for status in [200, 200, 429, 429] {
+        let _ = app.client.get("/").send().await.expect(status);
+    }
+    let events = [("event", "excess_rate_limit_exceeded")];
+    assert!((app.witness.metric("auth_events_total", &events) - 2.0).abs() < f64::EPSILON);
+    let lines = app.witness.lines();
+    let told: Vec<_> =
+        lines.iter().filter(|line| line["message"] == "rate limit exceeded").collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    for (field, value) in [
+        ("event.name", "excess_rate_limit_exceeded"),
+        ("event.outcome", "failure"),
+        ("client.address", "127.0.0.1"),
+        ("rate_limit.policy", "default"),
+    ] {
+        assert_eq!(told[0][field], value);
+    }
+}

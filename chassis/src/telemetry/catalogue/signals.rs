@@ -244,6 +244,18 @@ pub(super) const LINES: &[LineRow] = &[
         ],
     },
     LineRow {
+        message: "rate limit exceeded",
+        level: "WARN, whatever the filter is",
+        when: "clients called more often than they may, at most once a minute",
+        fields: &[
+            Field::always("event.name", "string", "`excess_rate_limit_exceeded`"),
+            Field::always("event.outcome", "string", "`failure`"),
+            Field::when("client.address", "string", "known", "who was the last one"),
+            Field::always("rate_limit.policy", "string", "of which budget: `default` or `auth`"),
+            Field::always("count", "int", "how many since the line before"),
+        ],
+    },
+    LineRow {
         message: "abandoned statements were ended",
         level: "INFO",
         when: "clients left before theirs were done, and MariaDB went on with them",
@@ -310,5 +322,10 @@ pub(super) const EVENTS: &[EventRow] = &[
         name: "authz_fail",
         level: "WARN",
         meaning: "an attempt at an operator's endpoint, or a debug header, was refused",
+    },
+    EventRow {
+        name: "excess_rate_limit_exceeded",
+        level: "WARN",
+        meaning: "a client called more often than it may",
     },
 ];
