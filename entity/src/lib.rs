@@ -2,4 +2,5 @@
 //! to be is in the migrations.
 
 pub mod idempotency_key;
+pub mod identity;
 pub mod user;

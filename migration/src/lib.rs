@@ -38,6 +38,7 @@ mod lock;
 mod m20261120_000001_create_users;
 mod m20261120_000002_create_idempotency_keys;
 mod m20261120_000003_compare_keys_without_padding;
+mod m20261128_000006_create_identities;
 mod reason;
 mod runner;
 
@@ -118,6 +119,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000001_create_users::Migration),
             Box::new(m20261120_000002_create_idempotency_keys::Migration),
             Box::new(m20261120_000003_compare_keys_without_padding::Migration),
+            Box::new(m20261128_000006_create_identities::Migration),
         ]
     }
 }

@@ -71,7 +71,7 @@ enum LoggedIn {
 
 chassis::statuses! {
     /// What can go wrong with logging in.
-    LoginFails = 400, 401, 413, 415, 422;
+    LoginFails = 400, 401, 403, 413, 415, 422;
 }
 
 #[OpenApi(tag = "Tag::Authentication")]
@@ -79,13 +79,15 @@ impl AuthApi {
     /// Log in
     ///
     /// Exchanges an e-mail address and a password for an access token. A token ends early when the
-    /// user's password or role changes or the user is deleted.
+    /// user's password or role changes or the user is deleted. Where the service accepts the tokens of
+    /// an outside issuer it has none itself, and the answer is 403.
     #[oai(path = "/auth/login", method = "post", operation_id = "log_in")]
     async fn log_in(
         &self,
         context: Data<&AuthContext>,
         body: Body<Credentials>,
     ) -> Result<LoggedIn, Fails<LoginFails>> {
+        context.require_local()?;
         let row = context.authenticate(body.0).await?;
         let token = context.grant(&row)?;
         Ok(LoggedIn::Token(Json(token)))

@@ -18,6 +18,8 @@ pub enum Event {
     TokenCreated,
     /// A token was used after its user's sessions had ended.
     TokenReuse,
+    /// A subject of the outside issuer was linked with a user.
+    IdentityLinked,
     /// A user chose another password.
     PasswordChange,
     /// A user could not choose another password.
@@ -40,11 +42,12 @@ pub struct Events(Metrics);
 
 impl Event {
     /// Every one there is.
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::LoginSuccess,
         Self::LoginFail,
         Self::TokenCreated,
         Self::TokenReuse,
+        Self::IdentityLinked,
         Self::PasswordChange,
         Self::PasswordChangeFail,
         Self::AccessDenied,
@@ -55,7 +58,7 @@ impl Event {
     ];
 
     /// The rows of the catalogue.
-    pub fn rows() -> [EventRow; 11] {
+    pub fn rows() -> [EventRow; 12] {
         Self::ALL.map(|event| EventRow {
             name: event.name(),
             level: if event.failed() { "WARN" } else { "INFO" },
@@ -70,6 +73,7 @@ impl Event {
             Self::LoginFail => "authn_login_fail",
             Self::TokenCreated => "authn_token_created",
             Self::TokenReuse => "authn_token_reuse",
+            Self::IdentityLinked => "authn_identity_linked",
             Self::PasswordChange => "authn_password_change",
             Self::PasswordChangeFail => "authn_password_change_fail",
             Self::AccessDenied => "authz_fail",
@@ -86,6 +90,7 @@ impl Event {
             Self::LoginFail => "somebody could not log in",
             Self::TokenCreated => "an access token was issued",
             Self::TokenReuse => "a token was used after its user's sessions had ended",
+            Self::IdentityLinked => "a subject of the outside issuer was linked with a user",
             Self::PasswordChange => "a user chose another password",
             Self::PasswordChangeFail => "a user could not choose another password",
             Self::AccessDenied => "a caller asked for what it may not do",
@@ -103,6 +108,7 @@ impl Event {
             }
             Self::LoginSuccess
             | Self::TokenCreated
+            | Self::IdentityLinked
             | Self::PasswordChange
             | Self::RoleChange
             | Self::UserCreated

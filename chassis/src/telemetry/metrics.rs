@@ -18,7 +18,7 @@ use prometheus::{
 
 use self::exemplars::{ExemplarFilter, ExemplarHistogramVec};
 use self::http::HttpMetrics;
-use super::catalogue::labels::{LEVELS, RETRY_OUTCOMES};
+use super::catalogue::labels::{LEVELS, OUTCOMES, RETRY_OUTCOMES};
 use super::catalogue::metrics as rows;
 #[cfg(target_os = "linux")]
 use super::process::ProcessCollector;
@@ -69,6 +69,10 @@ pub struct Families {
     pub password_hash_rejected: IntCounterVec,
     /// Label: event, in OWASP's vocabulary.
     pub auth_events: IntCounterVec,
+    /// Label: outcome (`success` or `failure`). Attempts to fetch the keys of an outside issuer.
+    pub oidc_keys_refresh: IntCounterVec,
+    /// Unix time in seconds.
+    pub oidc_keys_last_success: Gauge,
     /// Label: level.
     pub log_events: IntCounterVec,
     /// Label: output (`stdout` or `file`). Log lines that it did not take, or not in time.
@@ -131,6 +135,8 @@ impl Metrics {
             password_hash_queue: r.gauge(&rows::PASSWORD_HASH_QUEUE)?,
             password_hash_rejected: r.counters(&rows::PASSWORD_HASH_REJECTED)?,
             auth_events: r.counters(&rows::AUTH_EVENTS)?,
+            oidc_keys_refresh: r.counters(&rows::OIDC_KEYS_REFRESH)?,
+            oidc_keys_last_success: r.float_gauge(&rows::OIDC_KEYS_LAST_SUCCESS)?,
             log_events: r.counters(&rows::LOG_EVENTS)?,
             log_lines_dropped: r.counters(&rows::LOG_LINES_DROPPED)?,
             telemetry_exported: r.counters(&rows::TELEMETRY_EXPORTED)?,
@@ -180,6 +186,9 @@ impl Families {
         }
         for outcome in RETRY_OUTCOMES {
             self.db_retries.with_label_values(&[outcome]);
+        }
+        for outcome in OUTCOMES {
+            self.oidc_keys_refresh.with_label_values(&[outcome]);
         }
     }
 }

@@ -12,6 +12,8 @@ pub const DB_OPERATIONS: &[&str] = &[
 pub const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 /// Of `db_client_retries_total`.
 pub const RETRY_OUTCOMES: &[&str] = &["retried", "given_up"];
+/// Of what was tried.
+pub const OUTCOMES: &[&str] = &["success", "failure"];
 /// What is exported to a collector.
 pub const SIGNALS: &[&str] = &["traces", "logs"];
 
@@ -46,6 +48,7 @@ pub(super) const RETRY_OUTCOME: Label = of("outcome", RETRY_OUTCOMES);
 pub(super) const HASHING: Label = of("operation", &["hash", "verify"]);
 pub(super) const EVENT: Label = like("event", "see the security events below");
 pub(super) const LEVEL: Label = of("level", LEVELS);
+pub(super) const OUTCOME: Label = of("outcome", OUTCOMES);
 pub(super) const OUTPUT: Label = of("output", &["stdout", "file"]);
 pub(super) const SIGNAL: Label = of("signal", SIGNALS);
 pub(super) const CHECK: Label = like("check", "the name of a check of `/health`");
