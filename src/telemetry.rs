@@ -12,6 +12,7 @@ pub fn catalogue() -> Catalogue {
     catalogue.lines.push(SECURITY_EVENT);
     catalogue.lines.extend(MIGRATIONS);
     catalogue.lines.push(EXPIRED_KEYS);
+    catalogue.lines.extend(ISSUER_KEYS);
     catalogue.events.extend(Event::rows());
     catalogue
 }
@@ -79,6 +80,21 @@ const EXPIRED_KEYS: LineRow = LineRow {
     when: "they could not be deleted; the next round tries it again",
     fields: &[Field::always("error", "string", "what the database said")],
 };
+
+const ISSUER_KEYS: [LineRow; 2] = [
+    LineRow {
+        message: "the keys of the issuer are known",
+        level: "INFO",
+        when: "they were fetched for the first time, or again after a failure",
+        fields: &[Field::always("keys", "int", "how many of them can be used")],
+    },
+    LineRow {
+        message: "the keys of the issuer cannot be fetched",
+        level: "WARN",
+        when: "it is away, or answers something else; once a minute while that lasts",
+        fields: &[Field::always("error", "string", "what is wrong")],
+    },
+];
 
 const SECURITY_EVENT: LineRow = LineRow {
     message: "security event",

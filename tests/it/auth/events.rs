@@ -7,11 +7,12 @@ use uuid::Uuid;
 use crate::support::{App, PASSWORD, Person, new_user};
 
 /// Everything that is ever told, in OWASP's vocabulary.
-const EVENTS: [&str; 11] = [
+const EVENTS: [&str; 12] = [
     "authn_login_success",
     "authn_login_fail",
     "authn_token_created",
     "authn_token_reuse",
+    "authn_identity_linked",
     "authn_password_change",
     "authn_password_change_fail",
     "authz_fail",
