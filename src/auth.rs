@@ -16,6 +16,7 @@ pub mod api;
 pub mod attempts;
 mod caller;
 mod events;
+mod oidc;
 mod origin;
 mod recent_writers;
 mod settings;
@@ -23,10 +24,12 @@ mod tokens;
 
 pub use caller::{Caller, Registrar};
 pub use events::{Event, Events};
+pub use oidc::OidcError;
 pub use settings::{AuthMode, AuthSettings, Registration};
 pub use tokens::{Access, Issued, Jwk, KeyError, TokenError, Tokens};
 
 use self::attempts::{Attempt, Attempts, Begun, Guessed, Reached};
+use self::oidc::Oidc;
 use self::recent_writers::RecentWriters;
 use crate::users::UserError;
 
@@ -39,6 +42,8 @@ struct Parts {
     registration: Registration,
     tokens: Tokens,
     sessions: Sessions,
+    /// With `auth.mode = "oidc"`.
+    oidc: Option<Oidc>,
     database: Database,
     hasher: PasswordHasher,
     events: Events,
@@ -46,20 +51,36 @@ struct Parts {
     recent_writers: RecentWriters,
 }
 
+/// Why callers cannot be known.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// Of this service's own tokens.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Of an outside issuer's.
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
+}
+
 impl AuthContext {
-    /// Fails where `auth.signing_key` is no key, which the check of the settings has said before.
+    /// Fails where a key or an issuer cannot be used, which the check of the settings has said before.
     pub fn new(
         settings: &AuthSettings,
         database: Database,
         hasher: PasswordHasher,
         metrics: &Metrics,
-    ) -> Result<Self, KeyError> {
+    ) -> Result<Self, AuthError> {
+        let oidc = match settings.mode {
+            AuthMode::Oidc => Some(Oidc::start(settings, metrics)?),
+            AuthMode::Local | AuthMode::Off => None,
+        };
         Ok(Self(Arc::new(Parts {
             mode: settings.mode,
             registration: settings.registration,
             tokens: Tokens::new(settings)?,
             sessions: Sessions::new(database.clone(), settings.lifetimes()),
             attempts: Attempts::new(database.clone()),
+            oidc,
             database,
             hasher,
             events: Events::new(metrics),

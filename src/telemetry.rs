@@ -13,6 +13,7 @@ pub fn catalogue() -> Catalogue {
     catalogue.lines.extend(MIGRATIONS);
     catalogue.lines.extend(EXPIRED);
     catalogue.lines.extend(PASSWORDS);
+    catalogue.lines.extend(ISSUER_KEYS);
     catalogue.events.extend(Event::rows());
     catalogue
 }
@@ -110,6 +111,21 @@ const PASSWORDS: [LineRow; 2] = [
         level: "WARN",
         when: "the database did not answer; the next round tries it again",
         fields: &[Field::always("error", "string", "what the database said")],
+    },
+];
+
+const ISSUER_KEYS: [LineRow; 2] = [
+    LineRow {
+        message: "the keys of the issuer are known",
+        level: "INFO",
+        when: "they were fetched for the first time, or again after a failure",
+        fields: &[Field::always("keys", "int", "how many of them can be used")],
+    },
+    LineRow {
+        message: "the keys of the issuer cannot be fetched",
+        level: "WARN",
+        when: "it is away, or answers something else; once a minute while that lasts",
+        fields: &[Field::always("error", "string", "what is wrong")],
     },
 ];
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 /// A time between these shares of `pause`, as `0.5..1.0`.
-pub(crate) fn jittered(pause: Duration, shares: Range<f64>) -> Duration {
+pub fn jittered(pause: Duration, shares: Range<f64>) -> Duration {
     // Each of the standard library's hash states starts from random keys.
     let random = RandomState::new().hash_one(()) % 1024;
     #[expect(clippy::cast_precision_loss, reason = "below 1024")]

@@ -5,9 +5,10 @@
 
 mod causes;
 pub mod database;
+pub mod fetch;
 pub mod health;
 pub mod http;
-mod jitter;
+pub mod jitter;
 pub mod lifecycle;
 pub mod password;
 pub mod privacy;

@@ -2,6 +2,7 @@
 //! to be is in the migrations.
 
 pub mod idempotency_key;
+pub mod identity;
 pub mod login_failure;
 pub mod refresh_token;
 pub mod session;

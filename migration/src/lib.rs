@@ -40,6 +40,7 @@ mod m20261120_000002_create_idempotency_keys;
 mod m20261120_000003_compare_keys_without_padding;
 mod m20261128_000004_create_sessions;
 mod m20261128_000005_create_login_failures;
+mod m20261128_000006_create_identities;
 mod m20261128_000007_disable_users;
 mod reason;
 mod runner;
@@ -123,6 +124,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000003_compare_keys_without_padding::Migration),
             Box::new(m20261128_000004_create_sessions::Migration),
             Box::new(m20261128_000005_create_login_failures::Migration),
+            Box::new(m20261128_000006_create_identities::Migration),
             Box::new(m20261128_000007_disable_users::Migration),
         ]
     }

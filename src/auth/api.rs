@@ -110,11 +110,11 @@ enum SignedOut {
 
 chassis::statuses! {
     /// What can go wrong with logging in.
-    LoginFails = 400, 401, 413, 415, 422;
+    LoginFails = 400, 401, 403, 413, 415, 422;
     /// What can go wrong with going on.
-    RefreshFails = 400, 401, 413, 415, 422;
+    RefreshFails = 400, 401, 403, 413, 415, 422;
     /// What can go wrong with logging out.
-    LogoutFails = 400, 413, 415, 422;
+    LogoutFails = 400, 403, 413, 415, 422;
 }
 
 #[OpenApi(tag = "Tag::Authentication")]
@@ -125,7 +125,8 @@ impl AuthApi {
     /// Both end early when the session is ended, the user's password or role changes, or the user is
     /// disabled or deleted. After ten wrong passwords in a row attempts on an account have to wait, twice as
     /// long each time and at most a quarter of an hour: 429 says how long, whatever the password and whether
-    /// there is such an account or not.
+    /// there is such an account or not. Where the service accepts the tokens of an outside issuer it has none
+    /// itself, and the answer is 403.
     #[oai(path = "/auth/login", method = "post", operation_id = "log_in")]
     async fn log_in(
         &self,
@@ -134,6 +135,7 @@ impl AuthApi {
         origin: Origin,
         body: Body<Credentials>,
     ) -> Result<SignedIn, Fails<LoginFails>> {
+        context.require_local()?;
         let row = context.authenticate(body.0, &origin).await?;
         let tokens = context.sign_in(&row, request.header(header::USER_AGENT)).await?;
         Ok(SignedIn::Tokens(Json(tokens)))
@@ -150,6 +152,7 @@ impl AuthApi {
         context: Data<&AuthContext>,
         body: Body<SessionToken>,
     ) -> Result<SignedIn, Fails<RefreshFails>> {
+        context.require_local()?;
         let tokens = context.renew(&body.0.refresh_token).await?;
         Ok(SignedIn::Tokens(Json(tokens)))
     }
@@ -164,6 +167,7 @@ impl AuthApi {
         context: Data<&AuthContext>,
         body: Body<SessionToken>,
     ) -> Result<SignedOut, Fails<LogoutFails>> {
+        context.require_local()?;
         context.sign_out(&body.0.refresh_token).await?;
         Ok(SignedOut::Done)
     }

@@ -11,6 +11,7 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use uuid::Uuid;
 
 use super::attempts::Guessed;
+use super::oidc::Outsider;
 use super::{Access, AuthContext, AuthMode, Event, Registration};
 use crate::users::model::Password;
 use crate::users::{UserError, Users, store};
@@ -37,6 +38,8 @@ pub struct Registrar {
 enum Identity {
     /// The user as it is at this moment, and the session.
     User(Box<user::Model>, Uuid),
+    /// Whoever the outside issuer vouches for.
+    Outsider(Outsider),
     /// Somebody unknown where `auth.mode` is `off`.
     Operator,
 }
@@ -46,6 +49,7 @@ impl Caller {
     pub fn row(&self) -> Option<&user::Model> {
         match &self.identity {
             Identity::User(row, _) => Some(row),
+            Identity::Outsider(outsider) => outsider.row.as_deref(),
             Identity::Operator => None,
         }
     }
@@ -66,13 +70,23 @@ impl Caller {
     pub fn session(&self) -> Option<Uuid> {
         match &self.identity {
             Identity::User(_, session) => Some(*session),
-            Identity::Operator => None,
+            Identity::Outsider(_) | Identity::Operator => None,
         }
     }
 
-    /// Whether the caller may see and change everyone.
+    /// Whether the caller may see and change everyone. Of an outsider its token says so, whatever role
+    /// the row has.
     pub fn is_admin(&self) -> bool {
-        self.row().is_none_or(|row| row.role == user::Role::Admin)
+        match &self.identity {
+            Identity::User(row, _) => row.role == user::Role::Admin,
+            Identity::Outsider(outsider) => outsider.is_admin,
+            Identity::Operator => true,
+        }
+    }
+
+    /// 403 where passwords and roles are an outside issuer's matter.
+    pub fn require_local(&self) -> Result<(), Problem> {
+        self.context.require_local()
     }
 
     /// 403 for everyone else.
@@ -151,9 +165,11 @@ impl Caller {
                 let (row, session) = bearer(&context, request).await?;
                 Identity::User(Box::new(row), session)
             }
+            AuthMode::Oidc => Identity::Outsider(outsider(&context, request).await?),
         };
         let id = match &identity {
             Identity::User(row, _) => row.id,
+            Identity::Outsider(outsider) => outsider.key.short(),
             Identity::Operator => Uuid::nil(),
         };
         let recent = &context.0.recent_writers;
@@ -175,16 +191,22 @@ impl Registrar {
         self.context.events().record(Event::UserCreated, actor, Some(target));
     }
 
-    /// The id of the administrator; nobody's where anyone may create users.
+    /// A name for the administrator; nobody's where anyone may create users.
     pub fn id(&self) -> Option<String> {
-        self.caller.as_ref().and_then(Caller::id).map(|id| id.to_string())
+        match &self.caller.as_ref()?.identity {
+            Identity::User(row, _) => Some(row.id.to_string()),
+            Identity::Outsider(outsider) => Some(outsider.key.name()),
+            Identity::Operator => None,
+        }
     }
 
     async fn of(request: &Request) -> Result<Self, Problem> {
         let context = context(request)?;
-        let caller = match context.0.registration {
-            Registration::Open => None,
-            Registration::Admin => {
+        let caller = match (context.0.mode, context.0.registration) {
+            (AuthMode::Local | AuthMode::Off, Registration::Open) => None,
+            // Whoever has an address here is whoever the issuer says has that address: a stranger who
+            // registers it would be there first.
+            (AuthMode::Oidc, _) | (_, Registration::Admin) => {
                 let caller = Caller::of(request).await?;
                 caller.require_admin()?;
                 Some(caller)
@@ -248,7 +270,7 @@ pub(super) fn unknown(detail: &str) -> Problem {
 }
 
 /// 401 for a token that is not accepted, whatever the reason.
-fn invalid() -> Problem {
+pub(super) fn invalid() -> Problem {
     unauthorized("the access token is not valid", CHALLENGE_INVALID)
 }
 
@@ -263,7 +285,7 @@ fn register(registry: &mut Registry) {
         SCHEME,
         MetaSecurityScheme {
             ty: "http",
-            description: Some("An access token from POST /auth/login"),
+            description: Some("An access token from POST /auth/login, or of the outside issuer where the service has one"),
             name: None,
             key_in: None,
             scheme: Some("bearer"),
@@ -295,6 +317,14 @@ async fn bearer(context: &AuthContext, request: &Request) -> Result<(user::Model
         }
     });
     Ok((row, session_id))
+}
+
+/// Whoever bears the token of the outside issuer that the request carries. Read each time, and from the
+/// primary, as above.
+async fn outsider(context: &AuthContext, request: &Request) -> Result<Outsider, Problem> {
+    let oidc = context.0.oidc.as_ref();
+    let oidc = oidc.ok_or_else(|| Problem::internal("there is no outside issuer"))?;
+    context.outsider(oidc, token(request)?).await
 }
 
 /// The token of `Authorization: Bearer`, of which there may be one.

@@ -34,6 +34,8 @@ pub enum Event {
     SessionUseAfterExpire,
     /// Somebody logged out.
     SessionLogout,
+    /// A subject of the outside issuer was linked with a user.
+    IdentityLinked,
     /// A user chose another password.
     PasswordChange,
     /// A user could not choose another password.
@@ -58,7 +60,7 @@ pub struct Events(Metrics);
 
 impl Event {
     /// Every one there is.
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 21] = [
         Self::LoginSuccess,
         Self::LoginFail,
         Self::LoginLock,
@@ -71,6 +73,7 @@ impl Event {
         Self::SessionRenewed,
         Self::SessionUseAfterExpire,
         Self::SessionLogout,
+        Self::IdentityLinked,
         Self::PasswordChange,
         Self::PasswordChangeFail,
         Self::AccessDenied,
@@ -82,7 +85,7 @@ impl Event {
     ];
 
     /// The rows of the catalogue.
-    pub fn rows() -> [EventRow; 20] {
+    pub fn rows() -> [EventRow; 21] {
         Self::ALL.map(|event| EventRow {
             name: event.name(),
             level: if event.failed() { "WARN" } else { "INFO" },
@@ -105,6 +108,7 @@ impl Event {
             Self::SessionRenewed => "session_renewed",
             Self::SessionUseAfterExpire => "session_use_after_expire",
             Self::SessionLogout => "session_logout",
+            Self::IdentityLinked => "authn_identity_linked",
             Self::PasswordChange => "authn_password_change",
             Self::PasswordChangeFail => "authn_password_change_fail",
             Self::AccessDenied => "authz_fail",
@@ -134,6 +138,7 @@ impl Event {
             Self::SessionRenewed => "a session went on with another refresh token",
             Self::SessionUseAfterExpire => "a session was asked to go on after its time",
             Self::SessionLogout => "somebody logged out",
+            Self::IdentityLinked => "a subject of the outside issuer was linked with a user",
             Self::PasswordChange => "a user chose another password",
             Self::PasswordChangeFail => "a user could not choose another password",
             Self::AccessDenied => "a caller asked for what it may not do",
@@ -161,6 +166,7 @@ impl Event {
             | Self::SessionCreated
             | Self::SessionRenewed
             | Self::SessionLogout
+            | Self::IdentityLinked
             | Self::PasswordChange
             | Self::RoleChange
             | Self::UserCreated

@@ -1,9 +1,11 @@
 //! The keys of the section `auth`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chassis::settings::{Environment, Report, Secret};
 
+use super::oidc;
 use super::tokens::{SigningKey, VerifyingKey};
 use crate::sessions::Lifetimes;
 
@@ -19,6 +21,8 @@ chassis::one_of! {
     pub enum AuthMode {
         /// This service: it issues the tokens that it accepts.
         Local = "local",
+        /// The issuer that `auth.oidc_issuer` names: its tokens are accepted, and none are issued.
+        Oidc = "oidc",
         /// Nobody: every caller is an administrator. For development.
         Off = "off",
     }
@@ -57,6 +61,15 @@ chassis::settings! {
         pub session_ttl: Duration = Duration::from_hours(30 * 24),
         /// A spent refresh token may come again for so long, from requests sent side by side, until its successor is used.
         pub refresh_grace: Duration = Duration::from_secs(5),
+        /// URL of the issuer whose tokens are accepted with `auth.mode = "oidc"`, as its discovery document
+        /// has it. `auth.audience` must be among the `aud` of the tokens.
+        pub oidc_issuer: Option<String> = None,
+        /// The claim that has the roles of a token's bearer; dots lead into objects.
+        pub oidc_role_claim: String = "roles".to_owned(),
+        /// The role that makes the bearer an administrator.
+        pub oidc_admin_role: String = "admin".to_owned(),
+        /// Certificates (PEM) that sign the issuer's, instead of those of public authorities.
+        pub oidc_ca_file: Option<PathBuf> = None,
     }
 }
 
@@ -65,7 +78,7 @@ impl AuthSettings {
     pub fn check(&self, environment: Environment, report: &mut Report) {
         let production = environment == Environment::Production;
         if production && self.mode == AuthMode::Off {
-            report.reject("auth.mode", "local; off is for development");
+            report.reject("auth.mode", "local or oidc; off is for development");
         }
         match &self.signing_key {
             None if production && self.mode == AuthMode::Local => {
@@ -85,6 +98,7 @@ impl AuthSettings {
                 report.reject(key, "a text that is not empty");
             }
         }
+        oidc::check(self, environment, report);
         if self.access_ttl < Duration::from_secs(1) || self.access_ttl > ACCESS_TTL_MAX {
             report.reject("auth.access_ttl", "1s to 24h");
         }

@@ -42,7 +42,7 @@ enum Tag {
 impl UsersApi {
     /// Create a user
     ///
-    /// Anyone may, unless the operator reserved it to administrators. The new user has the role
+    /// Anyone may, unless the operator reserved it to administrators or has an outside issuer. The new user has the role
     /// `user` and can log in at once. With an `Idempotency-Key` the request can be repeated until there is
     /// an answer: the user is created once, and for 24 hours every repetition gets the first answer.
     #[oai(path = "/users", method = "post", operation_id = "create_user")]
@@ -207,6 +207,7 @@ impl UsersApi {
         body: Draft<PasswordChange>,
     ) -> Result<Done, Fails<GrantFails>> {
         let row = caller.require_self(user_id.0)?;
+        caller.require_local()?;
         let mut fields = body.fields();
         let change = PasswordChange::from_fields(&mut fields, users.password_limits(), row);
         if let Some(proof) = change.current_password
@@ -272,6 +273,7 @@ impl UsersApi {
         body: Body<RoleChange>,
     ) -> Result<Changed, Fails<GrantFails>> {
         caller.require_admin()?;
+        caller.require_local()?;
         let granted = users.set_role(user_id.0, body.0.role).await?;
         if granted.changed {
             caller.record(Event::RoleChange, Some(user_id.0));

@@ -18,7 +18,7 @@ use prometheus::{
 
 use self::exemplars::{ExemplarFilter, ExemplarHistogramVec};
 use self::http::HttpMetrics;
-use super::catalogue::labels::{LEVELS, RETRY_OUTCOMES, TLS_FAILURES};
+use super::catalogue::labels::{LEVELS, OUTCOMES, RETRY_OUTCOMES, TLS_FAILURES};
 use super::catalogue::metrics as rows;
 #[cfg(target_os = "linux")]
 use super::process::ProcessCollector;
@@ -75,6 +75,10 @@ pub struct Families {
     pub password_hashes_outdated: IntGauge,
     /// Label: event, in OWASP's vocabulary.
     pub auth_events: IntCounterVec,
+    /// Label: outcome (`success` or `failure`). Attempts to fetch the keys of an outside issuer.
+    pub oidc_keys_refresh: IntCounterVec,
+    /// Unix time in seconds.
+    pub oidc_keys_last_success: Gauge,
     /// Label: level.
     pub log_events: IntCounterVec,
     /// Label: output (`stdout` or `file`). Log lines that it did not take, or not in time.
@@ -144,6 +148,8 @@ impl Metrics {
             password_hash_rejected: r.counters(&rows::PASSWORD_HASH_REJECTED)?,
             password_hashes_outdated: r.gauge(&rows::PASSWORD_HASHES_OUTDATED)?,
             auth_events: r.counters(&rows::AUTH_EVENTS)?,
+            oidc_keys_refresh: r.counters(&rows::OIDC_KEYS_REFRESH)?,
+            oidc_keys_last_success: r.float_gauge(&rows::OIDC_KEYS_LAST_SUCCESS)?,
             log_events: r.counters(&rows::LOG_EVENTS)?,
             log_lines_dropped: r.counters(&rows::LOG_LINES_DROPPED)?,
             telemetry_exported: r.counters(&rows::TELEMETRY_EXPORTED)?,
@@ -198,6 +204,9 @@ impl Families {
         }
         for reason in TLS_FAILURES {
             self.tls_handshake_failures.with_label_values(&[reason]);
+        }
+        for outcome in OUTCOMES {
+            self.oidc_keys_refresh.with_label_values(&[outcome]);
         }
     }
 }

@@ -62,9 +62,9 @@ enum Ended {
 
 chassis::statuses! {
     /// What can go wrong with the list.
-    ListFails = 400, 401, 404;
+    ListFails = 400, 401, 403, 404;
     /// What can go wrong with ending sessions.
-    EndFails = 400, 401, 404;
+    EndFails = 400, 401, 403, 404;
 }
 
 #[OpenApi(tag = "Tag::Authentication")]
@@ -78,6 +78,7 @@ impl SessionsApi {
         caller: Caller,
         context: Data<&AuthContext>,
     ) -> Result<Listed, Fails<ListFails>> {
+        caller.require_local()?;
         let row = caller.row().ok_or(UserError::NotFound)?;
         let sessions = context.sessions().list(row).await.map_err(UserError::from)?;
         let shown = |session| Session::shown(session, caller.session());
@@ -96,6 +97,7 @@ impl SessionsApi {
         /// The session's id.
         session_id: Path<Uuid>,
     ) -> Result<Ended, Fails<EndFails>> {
+        caller.require_local()?;
         let user = caller.id().ok_or(UserError::NotFound)?;
         let ended = context.sessions().end(user, session_id.0).await;
         if !ended.map_err(UserError::from)? {
@@ -117,6 +119,7 @@ impl SessionsApi {
         user_id: Path<Uuid>,
     ) -> Result<Ended, Fails<EndFails>> {
         caller.require_self_or_admin(user_id.0)?;
+        caller.require_local()?;
         users.sign_out(user_id.0).await?;
         caller.record(Event::TokenRevoked, Some(user_id.0));
         Ok(Ended::Done)

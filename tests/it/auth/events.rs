@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::support::{App, PASSWORD, Person, new_user};
 
 /// Everything that is ever told, in OWASP's vocabulary.
-const EVENTS: [&str; 20] = [
+const EVENTS: [&str; 21] = [
     "authn_login_success",
     "authn_login_fail",
     "authn_login_lock",
@@ -23,6 +23,7 @@ const EVENTS: [&str; 20] = [
     "session_renewed",
     "session_use_after_expire",
     "session_logout",
+    "authn_identity_linked",
     "authn_password_change",
     "authn_password_change_fail",
     "authz_fail",

@@ -15,6 +15,8 @@ pub const RETRY_OUTCOMES: &[&str] = &["retried", "given_up"];
 /// Of `tls_handshake_failures_total`.
 pub const TLS_FAILURES: &[&str] =
     &["refused_by_client", "incompatible", "not_tls", "abandoned", "timeout"];
+/// Of what was tried.
+pub const OUTCOMES: &[&str] = &["success", "failure"];
 /// What is exported to a collector.
 pub const SIGNALS: &[&str] = &["traces", "logs"];
 
@@ -51,6 +53,7 @@ pub(super) const RETRY_OUTCOME: Label = of("outcome", RETRY_OUTCOMES);
 pub(super) const HASHING: Label = of("operation", &["hash", "verify"]);
 pub(super) const EVENT: Label = like("event", "see the security events below");
 pub(super) const LEVEL: Label = of("level", LEVELS);
+pub(super) const OUTCOME: Label = of("outcome", OUTCOMES);
 pub(super) const OUTPUT: Label = of("output", &["stdout", "file"]);
 pub(super) const SIGNAL: Label = of("signal", SIGNALS);
 pub(super) const CHECK: Label = like("check", "the name of a check of `/health`");

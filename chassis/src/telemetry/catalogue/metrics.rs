@@ -4,8 +4,8 @@
 use super::MetricRow;
 use super::labels::{
     CHECK, COMPILER, DB_COLLECTION, DB_ERROR, DB_OPERATION, DB_SYSTEM, DECISION, EVENT, HASHING,
-    HTTP_ERROR, LEVEL, METHOD, OUTPUT, POLICY, POOL, POOL_STATE, RESOURCE, RETRY_OUTCOME, REVISION,
-    ROUTE, SCHEME, SHED_REASON, SIGNAL, STATUS, STORE_OPERATION, TLS_FAILURE, VERSION,
+    HTTP_ERROR, LEVEL, METHOD, OUTCOME, OUTPUT, POLICY, POOL, POOL_STATE, RESOURCE, RETRY_OUTCOME,
+    REVISION, ROUTE, SCHEME, SHED_REASON, SIGNAL, STATUS, STORE_OPERATION, TLS_FAILURE, VERSION,
 };
 
 /// OpenTelemetry's advice for `http.server.request.duration`, in seconds.
@@ -141,6 +141,15 @@ rows! {
         "auth_events_total",
         "Security events in OWASP's vocabulary.",
     ).labels(&[EVENT]);
+
+    OIDC_KEYS_REFRESH = MetricRow::counter(
+        "oidc_keys_refresh_total",
+        "Attempts to fetch the keys of the outside issuer.",
+    ).labels(&[OUTCOME]);
+    OIDC_KEYS_LAST_SUCCESS = MetricRow::gauge(
+        "oidc_keys_last_success_timestamp_seconds",
+        "Unix time at which the keys of the outside issuer were fetched last; 0 before, and without one.",
+    );
 
     LOG_EVENTS = MetricRow::counter("log_events_total", "Log events written.").labels(&[LEVEL]);
     LOG_LINES_DROPPED = MetricRow::counter(

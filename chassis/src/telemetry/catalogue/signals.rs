@@ -16,6 +16,12 @@ pub(super) const SPANS: &[SpanRow] = &[
         when: "each database statement",
         attributes: STATEMENT,
     },
+    SpanRow {
+        name: "GET",
+        kind: "client",
+        when: "a document of another service is fetched, such as the keys of an issuer",
+        attributes: FETCH,
+    },
     SpanRow { name: "password hash", kind: "internal", when: "a new password", attributes: &[] },
     SpanRow {
         name: "password verify",
@@ -60,6 +66,20 @@ const SERVER: &[Field] = &[
     Field::when("server.port", "int", "the client names one", "port of the request"),
     Field::when("user_agent.original", "string", "sent", "`User-Agent`"),
     Field::when("debug.id", "string", "sent with a debug header", "which of them"),
+];
+
+const FETCH: &[Field] = &[
+    Field::always("http.request.method", "string", "`GET`"),
+    Field::when("http.response.status_code", "int", "there was an answer", "status"),
+    Field::always("server.address", "string", "host of the document"),
+    Field::when("server.port", "int", "the address has one", "its port"),
+    Field::always("url.full", "string", "address of the document without its query"),
+    Field::when(
+        "error.type",
+        "string",
+        "there is no document",
+        "`network`, `status`, `body` or `timeout`",
+    ),
 ];
 
 const STATEMENT: &[Field] = &[
