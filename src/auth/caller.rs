@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::attempts::Guessed;
 use super::oidc::Outsider;
-use super::{Access, AuthContext, AuthMode, Event, Registration};
+use super::{Access, AuthContext, AuthMode, Event, Registration, TokenError};
 use crate::users::model::Password;
 use crate::users::{UserError, Users, store};
 
@@ -304,7 +304,13 @@ fn context(request: &Request) -> Result<AuthContext, Problem> {
 /// The user whose token the request carries, and the session. The row is read each time, and from the primary, so that
 /// what has changed since the token was issued counts: who may do what must not lag.
 async fn bearer(context: &AuthContext, request: &Request) -> Result<(user::Model, Uuid), Problem> {
-    let access = context.tokens().verify(token(request)?).map_err(|_| invalid())?;
+    let access = context.tokens().verify(token(request)?).map_err(|error| {
+        // Anybody can send what is no token of ours; this one pretends to be.
+        if matches!(error, TokenError::Forged(_)) {
+            context.events().record_because(Event::AccessDenied, "forged_token", None, None);
+        }
+        invalid()
+    })?;
     let Access { user_id, token_version, session_id } = access;
     let row = store::find_signed_in(&context.0.database, user_id, token_version, session_id);
     let row = row.await?.ok_or_else(|| {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chassis::settings::Secret;
 use chrono::{DateTime, Utc};
-use jsonwebtoken::errors::Error as JwtError;
+use jsonwebtoken::errors::{Error as JwtError, ErrorKind};
 use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -72,9 +72,15 @@ pub enum TokenError {
     /// Issued in the future.
     #[error("the token is not valid yet")]
     Early,
-    /// Not a token, altered, expired, or meant for somebody else.
-    #[error("the token is not valid")]
-    Invalid(#[from] JwtError),
+    /// Not a token.
+    #[error("the token is malformed")]
+    Malformed(#[from] JwtError),
+    /// Its time is over.
+    #[error("the token has expired")]
+    Expired,
+    /// Names a key of ours and does not hold: altered, made up, or meant for somebody else.
+    #[error("the token is forged")]
+    Forged(#[source] JwtError),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -151,7 +157,8 @@ impl Tokens {
         // The key is one of our own: what the header says of other keys (jwk, jku, x5u) is not read.
         let key = self.verifying.iter().find(|key| Some(&key.id) == header.kid.as_ref());
         let key = key.ok_or(TokenError::Key)?;
-        let claims: Claims = jsonwebtoken::decode(token, &key.key, &self.validation)?.claims;
+        let decoded = jsonwebtoken::decode::<Claims>(token, &key.key, &self.validation);
+        let claims = decoded.map_err(TokenError::of_known_key)?.claims;
         if claims.iat > now() + LEEWAY {
             return Err(TokenError::Early);
         }
@@ -183,6 +190,15 @@ impl Tokens {
 
     fn sign(&self, header: &Header, claims: &impl Serialize) -> Result<String, JwtError> {
         jsonwebtoken::encode(header, claims, &self.signing.key)
+    }
+}
+
+impl TokenError {
+    fn of_known_key(error: JwtError) -> Self {
+        match error.kind() {
+            ErrorKind::ExpiredSignature => Self::Expired,
+            _ => Self::Forged(error),
+        }
     }
 }
 

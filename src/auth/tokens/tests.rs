@@ -5,7 +5,6 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::EncodingKey;
-use jsonwebtoken::errors::ErrorKind;
 use serde_json::{Value, json};
 
 use super::*;
@@ -104,6 +103,16 @@ fn claims_that_are_not_ours_are_refused() {
         let token = tokens.sign(&tokens.header(), &claims).unwrap();
         assert!(tokens.verify(&token).is_err(), "{claim} = {value}");
     }
+}
+
+/// Clients do it every quarter of an hour, and nobody is to be alarmed.
+#[test]
+fn a_token_that_has_expired_is_told_from_a_forged_one() {
+    let tokens = tokens();
+    let mut claims = json!(tokens.claims(BEARER, TTL));
+    claims["exp"] = json!(now() - LEEWAY - 1);
+    let token = tokens.sign(&tokens.header(), &claims).unwrap();
+    assert!(matches!(tokens.verify(&token), Err(TokenError::Expired)));
 }
 
 #[test]
@@ -300,7 +309,7 @@ fn tokens() -> Tokens {
 
 fn refusal(tokens: &Tokens, token: &str) -> ErrorKind {
     match tokens.verify(token) {
-        Err(TokenError::Invalid(error)) => error.into_kind(),
+        Err(TokenError::Forged(error)) => error.into_kind(),
         other => panic!("not refused by the verifier: {other:?}"),
     }
 }

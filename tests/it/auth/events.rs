@@ -242,6 +242,17 @@ async fn what_somebody_may_not_do_is_told_whether_it_is_hidden_or_forbidden() {
 }
 
 #[tokio::test]
+async fn a_token_that_pretends_to_be_ours_is_told() {
+    let app = App::start().await;
+    let (ada, eve) = (app.person().await, app.person().await);
+    let signature = ada.access_token.rsplit_once('.').unwrap().1;
+    let forged = format!("{}.{signature}", eve.access_token.rsplit_once('.').unwrap().0);
+    let told = app.told_by(app.client.with_token(forged).get("/users/me"), 401).await;
+    assert_eq!(events(&told), [("authz_fail", None, None)]);
+    assert_eq!(reason(&told), "forged_token");
+}
+
+#[tokio::test]
 async fn an_event_has_an_outcome_and_ids_and_no_more() {
     let app = App::start().await;
     let ada = app.person().await;
