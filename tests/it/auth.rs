@@ -4,4 +4,5 @@ mod authorisation;
 mod events;
 mod hashing;
 mod login;
+mod oidc;
 mod tokens;
