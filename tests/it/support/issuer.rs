@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
+use chassis::settings::Environ;
 use chassis::testing::Client;
 use serde_json::{Value, json};
 
@@ -110,7 +111,7 @@ impl Drop for Issuer {
 #[ignore = "a process that other tests start"]
 async fn an_issuer_serves() {
     // Asked for among all that is ignored, there is nothing to do.
-    if let Ok(address) = env::var(ADDRESS) {
+    if let Some(address) = Environ::process().get(ADDRESS) {
         serve::serve(address.parse().unwrap()).await;
     }
 }

@@ -1,14 +1,18 @@
 //! What the process of the issuer answers: its two documents, well or badly, and the wishes of the tests
 //! below `/control`.
+#![expect(clippy::needless_pass_by_value, reason = "poem's extractors are values")]
 
-use std::io::Write;
+use std::future::pending;
+use std::io::{Write, stdout};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use chassis::http::settings::ServerSettings;
+use chassis::server::Server;
+use chassis::testing::Witness;
 use poem::http::{StatusCode, header};
-use poem::listener::{Acceptor, Listener, TcpListener};
 use poem::web::{Data, Json};
-use poem::{EndpointExt, Response, Route, Server, get, handler, post};
+use poem::{EndpointExt, Response, Route, get, handler, post};
 use serde_json::{Value, json};
 
 use super::SERVING;
@@ -29,9 +33,8 @@ struct State {
 }
 
 pub(super) async fn serve(address: SocketAddr) {
-    let acceptor = TcpListener::bind(address).into_acceptor().await.unwrap();
-    let local = acceptor.local_addr().remove(0);
-    let address = *local.as_socket_addr().unwrap();
+    let server = Server::bind(address, &ServerSettings::default()).await.unwrap();
+    let address = server.address();
     let state = State {
         name: format!("http://{address}"),
         keys: vec![IssuerKey::generate("key-0", "ES256")],
@@ -48,8 +51,12 @@ pub(super) async fn serve(address: SocketAddr) {
         .at("/control/behave", post(behave))
         .at("/control/asked", get(asked))
         .data(Shared::new(Mutex::new(state)));
-    writeln!(std::io::stdout(), "{SERVING}{address}").unwrap();
-    Server::new_with_acceptor(acceptor).run(routes).await.unwrap();
+    let witness = Witness::new("issuer", "off");
+    let _running = server.serve(routes.map_to_response().boxed(), witness.telemetry());
+    let mut out = stdout();
+    writeln!(out, "{SERVING}{address}").unwrap();
+    // Until it is killed.
+    pending::<()>().await;
 }
 
 #[handler]
@@ -81,7 +88,7 @@ async fn answer(how: &str, document: &Value) -> Response {
         "huge" => json.body(format!("{}{document}", " ".repeat(HUGE))),
         "failing" => json.status(StatusCode::INTERNAL_SERVER_ERROR).body(document.to_string()),
         "moved" => json.status(StatusCode::FOUND).header(header::LOCATION, "/elsewhere").finish(),
-        "hanging" => std::future::pending().await,
+        "hanging" => pending().await,
         _ => json.body(document.to_string()),
     }
 }
