@@ -12,7 +12,7 @@ pub(crate) struct Migration;
 
 /// Of SHA-256.
 const HASH: u32 = 32;
-/// OpenID Connect Core, section 2: `sub` has at most 255 characters. `iss` has no limit; ours is the same.
+/// `OpenID` Connect Core, section 2: `sub` has at most 255 characters. `iss` has no limit; ours is the same.
 const TEXT: u32 = 255;
 
 #[derive(DeriveIden, EnumIter)]

@@ -7,6 +7,7 @@ mod events;
 mod hashing;
 mod keys;
 mod login;
+mod oidc;
 mod refreshing;
 mod sessions;
 mod tampering;

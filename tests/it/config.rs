@@ -115,7 +115,7 @@ fn with_secrets(text: &str, directory: &Path) -> String {
         // Every other secret may be any text.
         fs::write(directory.join(file), signing_key()).unwrap();
     }
-    for file in ["database_ca.pem", "database_client.pem"] {
+    for file in ["database_ca.pem", "database_client.pem", "issuer_ca.pem"] {
         fs::write(directory.join(file), certificate()).unwrap();
     }
     fs::write(directory.join("database_client_key.pem"), signing_key()).unwrap();

@@ -1,5 +1,6 @@
 //! The world of a test: a service of its own, and people who use it.
 
+pub(crate) mod issuer;
 pub(crate) mod nobody;
 pub(crate) mod process;
 

@@ -1,4 +1,4 @@
-//! An issuer and where its keys are: its own discovery document says it (OpenID Connect Discovery 1.0,
+//! An issuer and where its keys are: its own discovery document says it (`OpenID` Connect Discovery 1.0,
 //! section 4).
 
 use chassis::fetch::{FetchError, Fetched, Fetcher};

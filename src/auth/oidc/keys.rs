@@ -25,7 +25,7 @@ pub(super) struct Key {
     kind: Kind,
     /// The only algorithm that it is for, if the issuer says so.
     algorithm: Option<Algorithm>,
-    key: DecodingKey,
+    public: DecodingKey,
 }
 
 /// Why a document is no set of keys.
@@ -95,12 +95,12 @@ impl KeySet {
     }
 
     /// The key that a token names, if it may sign with this algorithm. A token that names none is of the
-    /// only key that may (OpenID Connect Core, section 10.1).
+    /// only key that may (`OpenID` Connect Core, section 10.1).
     pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&DecodingKey> {
         let named = |key: &&Key| id.is_none() || key.id.as_deref() == id;
         let mut fitting = self.0.iter().filter(named).filter(|key| key.signs_with(algorithm));
         match (fitting.next(), fitting.next()) {
-            (Some(key), None) => Some(&key.key),
+            (Some(key), None) => Some(&key.public),
             _ => None,
         }
     }
@@ -121,7 +121,7 @@ impl Key {
             Some("Ed25519") => Some(Algorithm::EdDSA),
             Some(name) => Some(name.parse().ok()?),
         };
-        let key = Self { id: jwk.kid.clone(), kind, algorithm, key: kind.key(jwk)? };
+        let key = Self { id: jwk.kid.clone(), kind, algorithm, public: kind.public(jwk)? };
         algorithm.is_none_or(|algorithm| key.signs_with(algorithm)).then_some(key)
     }
 
@@ -152,7 +152,7 @@ impl Kind {
         }
     }
 
-    fn key(self, jwk: &Jwk) -> Option<DecodingKey> {
+    fn public(self, jwk: &Jwk) -> Option<DecodingKey> {
         match self {
             Self::Rsa => rsa(&decoded(&jwk.n)?, &decoded(&jwk.e)?),
             Self::P256 => point(jwk, 32),

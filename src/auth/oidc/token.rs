@@ -15,7 +15,7 @@ use super::super::settings::AuthSettings;
 const TOKEN_MAX: usize = 8192;
 /// How far the clocks of issuer and service may differ, in seconds.
 const LEEWAY: u32 = 30;
-/// OpenID Connect Core, section 2.
+/// `OpenID` Connect Core, section 2.
 const SUBJECT_MAX: usize = 255;
 /// What `typ` may be beside absent, without the prefix of the media type.
 const TYPES: [&str; 2] = ["at+jwt", "jwt"];

@@ -221,8 +221,8 @@ async fn fetch(app: &App) {
     let address = app.client.address();
     for path in ["/openapi.json?key=canary", "/nowhere"] {
         let uri = format!("http://{address}{path}").parse().unwrap();
-        let fetched = fetcher.get(&uri).with_subscriber(app.witness.telemetry().dispatch());
-        assert_eq!(fetched.await.is_ok(), path != "/nowhere");
+        let document = fetcher.get(&uri).with_subscriber(app.witness.telemetry().dispatch());
+        assert_eq!(document.await.is_ok(), path != "/nowhere");
     }
     app.witness.assert_silent_about(&["canary"]);
 }

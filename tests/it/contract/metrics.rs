@@ -7,7 +7,7 @@ use super::exposition::Exposition;
 use crate::support::{App, eventually};
 
 /// Name, type and labels, as the contract's table has them.
-const FAMILIES: [(&str, &str, &[&str]); 45] = [
+const FAMILIES: [(&str, &str, &[&str]); 47] = [
     ("auth_events_total", "counter", &["event"]),
     ("build_info", "gauge", &["revision", "rustc_version", "version"]),
     (
@@ -43,6 +43,8 @@ const FAMILIES: [(&str, &str, &[&str]); 45] = [
     ("http_server_shed_requests_total", "counter", &["reason"]),
     ("log_events_total", "counter", &["level"]),
     ("log_lines_dropped_total", "counter", &["output"]),
+    ("oidc_keys_last_success_timestamp_seconds", "gauge", &[]),
+    ("oidc_keys_refresh_total", "counter", &["outcome"]),
     ("password_hash_duration_seconds", "histogram", &["operation"]),
     ("password_hash_queue", "gauge", &[]),
     ("password_hashes_outdated", "gauge", &[]),

@@ -29,7 +29,7 @@ fn with(claim: &str, value: Value) -> Result<Bearer, Refusal> {
 }
 
 /// Whether a bearer with these claims is an administrator.
-fn is_admin(claim: &str, others: Value) -> bool {
+fn is_admin(claim: &str, others: &Value) -> bool {
     let key = TestKey::ed25519("a");
     let mut all = claims();
     all.as_object_mut().unwrap().extend(others.as_object().unwrap().clone());
@@ -235,12 +235,12 @@ fn the_role_is_found_wherever_issuers_put_it() {
     let keycloak = json!({ "realm_access": { "roles": ["offline_access", "admin"] } });
     let by_url = json!({ "https://example.com/roles": ["admin"] });
     let inside = json!({ "a.b": { "c.d": "admin" } });
-    assert!(is_admin("roles", json!({ "roles": "admin" })));
-    assert!(is_admin("roles", json!({ "roles": "user admin" })));
-    assert!(is_admin("roles", json!({ "roles": ["user", "admin"] })));
-    assert!(is_admin("realm_access.roles", keycloak.clone()));
-    assert!(is_admin("https://example.com/roles", by_url));
-    assert!(is_admin("a.b.c.d", inside));
+    assert!(is_admin("roles", &json!({ "roles": "admin" })));
+    assert!(is_admin("roles", &json!({ "roles": "user admin" })));
+    assert!(is_admin("roles", &json!({ "roles": ["user", "admin"] })));
+    assert!(is_admin("realm_access.roles", &keycloak));
+    assert!(is_admin("https://example.com/roles", &by_url));
+    assert!(is_admin("a.b.c.d", &inside));
     for (claim, others) in [
         ("roles", json!({})),
         ("roles", json!({ "roles": "administrator" })),
@@ -253,7 +253,7 @@ fn the_role_is_found_wherever_issuers_put_it() {
         ("realm_access", keycloak),
         ("a.b", json!({ "a": { "b": { "admin": "admin" } } })),
     ] {
-        assert!(!is_admin(claim, others.clone()), "{claim} in {others}");
+        assert!(!is_admin(claim, &others), "{claim} in {others}");
     }
 }
 
