@@ -255,7 +255,9 @@ fn next(
     current: Option<&row::Model>,
     now: DateTime<Utc>,
 ) -> row::Model {
-    let failures = current.map_or(0, |row| row.failures).saturating_add(1);
+    // The row of a known network is kept for longer than what was guessed there.
+    let lately = current.filter(|row| row.open_at + FORGOTTEN_AFTER > now);
+    let failures = lately.map_or(0, |row| row.failures).saturating_add(1);
     let key = own.map_or(guessed.shared.to_vec(), |own| own.key_hash.clone());
     let forgotten = now + FORGOTTEN_AFTER;
     row::Model {

@@ -14,9 +14,9 @@ pub enum Event {
     LoginSuccess,
     /// Somebody could not log in.
     LoginFail,
-    /// Logins to an account have to wait from now on.
+    /// Attempts at a password have to wait from now on, at logins or at changes of it.
     LoginLock,
-    /// Logins to an account have to wait as long as they ever do.
+    /// They have to wait as long as they ever do.
     LoginFailMax,
     /// An operator did what no caller may.
     AdminAction,
@@ -125,9 +125,9 @@ impl Event {
             Self::LoginSuccess => "somebody logged in",
             Self::LoginFail => "somebody could not log in",
             Self::LoginLock => {
-                "wrong passwords in a row: logins to an account have to wait from now on"
+                "wrong passwords in a row: further attempts, at logins or at changes of it, have to wait from now on"
             }
-            Self::LoginFailMax => "still more of them: logins wait as long as they ever do",
+            Self::LoginFailMax => "still more of them: attempts wait as long as they ever do",
             Self::AdminAction => "an operator did what no caller may, such as `users unlock`",
             Self::TokenCreated => "an access token was issued",
             Self::TokenReuse => {

@@ -88,6 +88,12 @@ mod tests {
         let texts: HashSet<_> =
             tokens.iter().map(|token| token.to_secret().expose().to_owned()).collect();
         assert_eq!(texts.len(), tokens.len());
+        // No bit is the same in all of them: by chance once in 2^91 runs.
+        for byte in 0..LENGTH {
+            let set = tokens.iter().fold(0, |set, token| set | token.0[byte]);
+            let clear = tokens.iter().fold(0, |clear, token| clear | !token.0[byte]);
+            assert_eq!((set, clear), (0xff, 0xff), "{byte}");
+        }
         for text in &texts {
             assert_eq!(text.len(), PREFIX.len() + 43);
             assert_eq!(RefreshToken::parse(text).unwrap().to_secret().expose(), text);

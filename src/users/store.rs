@@ -82,6 +82,7 @@ pub async fn find_signed_in(
         .and_where(session::Column::Id.eq(session_id))
         .and_where(session::Column::UserId.eq(id))
         .and_where(session::Column::TokenVersion.eq(token_version))
+        .and_where(session::Column::ExpiresAt.gt(now()))
         .take();
     let found = Entity::find_by_id(id)
         .filter(Column::TokenVersion.eq(token_version))

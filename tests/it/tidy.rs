@@ -72,6 +72,7 @@ fn whatever_security_md_is_shown_by_is_a_test() {
     let is_name = |word: &&str| word.contains('_') && !word.contains(['/', '.', ' ', ':']);
     let named: Vec<&str> = words.filter(is_name).collect();
     assert!(named.len() > 50, "{named:?}");
+    assert!(!text.contains(" @"), "a name is still to come");
     let sources = sources();
     let is_test = |name: &str| {
         let function = format!("fn {name}() {{");

@@ -21,6 +21,7 @@ use super::quota::{Quota, Rate, whole_seconds};
 use crate::privacy::Secret;
 use crate::problem::{Problem, ProblemType};
 use crate::settings::Report;
+use crate::telemetry::audit::BudgetAudit;
 use crate::telemetry::{Metrics, Telemetry};
 
 crate::settings! {
@@ -53,7 +54,6 @@ struct Limiters {
     auth: Limiter,
     strict: Strict,
     shared: Option<SharedBudgets>,
-    telemetry: Telemetry,
 }
 
 struct Limiter {
@@ -61,6 +61,7 @@ struct Limiter {
     rate: Rate,
     local: Arc<LocalBudgets>,
     metrics: Metrics,
+    audit: BudgetAudit,
 }
 
 /// What becomes of one request.
@@ -131,7 +132,7 @@ impl<E: Endpoint> Endpoint for RateLimit<E> {
             // Set once: a request passes the limiter once.
             let _ = exchange.quota.set(Quota { policy, rate, remaining, reset });
             if !allowed {
-                limiters.telemetry.audit().rate_limited(policy, exchange.client.address);
+                limiter.audit.exceeded(exchange.client.address);
                 let problem =
                     Problem::new(&ProblemType::TOO_MANY_REQUESTS).retry_after(whole_seconds(reset));
                 return Err(problem.detail("the client's budget is spent").into());
@@ -160,7 +161,6 @@ impl Limiters {
             auth: Limiter::start("auth", settings.auth, telemetry)?,
             strict,
             shared: shared.transpose()?,
-            telemetry: telemetry.clone(),
         })
     }
 
@@ -188,7 +188,7 @@ impl Limiter {
             metrics.rate_limit_decisions.with_label_values(&[policy, decision]);
         }
         let local = LocalBudgets::start(policy, rate, telemetry)?;
-        Ok(Self { policy, rate, local, metrics })
+        Ok(Self { policy, rate, local, metrics, audit: telemetry.audit().budget(policy) })
     }
 
     fn count(&self, decision: &Decision) {

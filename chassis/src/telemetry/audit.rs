@@ -35,7 +35,13 @@ pub(crate) struct Audit {
     /// Each kind has its own minute: a flood of one does not hide the first of the other.
     endpoints: Arc<Refusals>,
     debug_headers: Arc<Refusals>,
-    rate_limits: Arc<Refusals>,
+    excesses: IntCounter,
+}
+
+/// Tells of clients that exceed one budget.
+pub(crate) struct BudgetAudit {
+    policy: &'static str,
+    refusals: Refusals,
 }
 
 impl Audit {
@@ -47,7 +53,7 @@ impl Audit {
             changes: counter(ADMIN),
             endpoints: refusals(FAIL),
             debug_headers: refusals(FAIL),
-            rate_limits: refusals(EXCESS),
+            excesses: counter(EXCESS),
         }
     }
 
@@ -140,9 +146,16 @@ impl Audit {
         );
     }
 
+    /// For the budget of this name, which has its own minute as well.
+    pub(crate) fn budget(&self, policy: &'static str) -> BudgetAudit {
+        BudgetAudit { policy, refusals: Refusals::new(self.excesses.clone()) }
+    }
+}
+
+impl BudgetAudit {
     /// A client called more often than it may.
-    pub(crate) fn rate_limited(&self, policy: &str, client: Option<IpAddr>) {
-        let Some(count) = self.rate_limits.count(Instant::now()) else {
+    pub(crate) fn exceeded(&self, client: Option<IpAddr>) {
+        let Some(count) = self.refusals.count(Instant::now()) else {
             return;
         };
         warn!(
@@ -151,7 +164,7 @@ impl Audit {
                 event.name = EXCESS,
                 event.outcome = "failure",
                 client.address = client.map(field::display),
-                rate_limit.policy = policy,
+                rate_limit.policy = self.policy,
                 count,
             },
             "rate limit exceeded"

@@ -137,6 +137,7 @@ async fn a_session_that_is_not_used_in_time_is_over() {
     assert_eq!(lasts(&ada).await, Duration::from_hours(24));
     let next = renewed(&app, &ada.refresh_token).await;
     expire(&app, &ada, long_ago()).await;
+    next.client.get("/users/me").send().await.problem(401);
     refresh(&app.client, &next.refresh_token).await.problem(401);
     refresh(&app.client, &next.refresh_token).await.problem(401);
     next.client.get("/users/me").send().await.problem(401);

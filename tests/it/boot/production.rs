@@ -33,6 +33,20 @@ async fn production_refuses_to_let_everyone_in() {
 }
 
 #[tokio::test]
+async fn production_changes_nothing_without_a_token() {
+    let binary = Binary::with_database()
+        .await
+        .in_production()
+        .variable("APP_SERVER__ADDR", "0.0.0.0:0")
+        .variable("APP_DATABASE__MIGRATE_ON_START", "true");
+    let mut process = binary.serve();
+    let client = here(process.ready().await.port());
+    client.get("/log-level").send().await.problem(403);
+    let change = client.put("/log-level").json(&json!({ "filter": "off", "for": "1m" }));
+    change.send().await.problem(403);
+}
+
+#[tokio::test]
 async fn a_signing_key_that_is_none_is_refused() {
     let binary = Binary::new().in_production();
     binary.file("signing_key.pem", "hunter2");
