@@ -2,7 +2,7 @@
 //!
 //! A session is the family of all its refresh tokens, each of which is used once. One that is used again
 //! was stolen, or its thief was faster: nobody can tell, so the whole family ends. What ends a user's
-//! sessions is a change of its token version, in the transaction of that change; the rows go with it.
+//! sessions is a change of its token version, in the transaction of that change; the sessions end with it.
 //! Knows nothing of passwords and of access tokens.
 
 use std::time::Duration;
@@ -14,9 +14,10 @@ use chassis::privacy::Pii;
 use chassis::problem::chain;
 use chassis::recurring::Recurring;
 use chrono::{DateTime, SubsecRound, Utc};
+use sea_orm::ActiveValue::Set;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect, TransactionSession,
+    QuerySelect, TransactionSession, UpdateMany,
 };
 use uuid::Uuid;
 
@@ -30,7 +31,7 @@ pub use token::RefreshToken;
 const PER_USER: u64 = 100;
 /// What people know their devices by stands in the beginning; as long as its column.
 const USER_AGENT_MAX: usize = 200;
-/// As many rows as one transaction deletes without being in the way of others.
+/// As many rows as one statement deletes without being in the way of others.
 const BATCH: u64 = 500;
 
 /// How long sessions last.
@@ -50,6 +51,14 @@ pub struct Lifetimes {
 pub struct Sessions {
     database: Database,
     lifetimes: Lifetimes,
+}
+
+/// A session that was ended by one of its tokens.
+pub struct EndedBy {
+    /// The session.
+    pub session: session::Model,
+    /// Whether the token had been spent before, so that somebody else may have it.
+    pub reused: bool,
 }
 
 impl Sessions {
@@ -102,34 +111,25 @@ impl Sessions {
 
     /// Ends a session of this user; false where there is none with this id.
     pub async fn end(&self, user: Uuid, id: Uuid) -> Result<bool, DbErr> {
-        let end = || async {
-            let transaction = self.database.begin_write().await?;
-            let session = Entity::delete_many().filter(Column::Id.eq(id));
-            let ended = session.filter(Column::UserId.eq(user)).exec(&transaction).await?;
-            if ended.rows_affected > 0 {
-                delete_tokens(&transaction, [id]).await?;
-            }
-            transaction.commit().await?;
-            Ok(ended.rows_affected > 0)
-        };
-        self.database.retrying(end).await
+        let own = || ending().filter(Column::UserId.eq(user)).filter(Column::Id.eq(id));
+        let ended = self.database.retrying(|| own().exec(&self.database)).await?;
+        Ok(ended.rows_affected > 0)
     }
 
-    /// Ends the session that this token is of, spent or not, and gives it; `None` where there is none.
-    pub async fn end_of(&self, token: &RefreshToken) -> Result<Option<session::Model>, DbErr> {
+    /// Ends the session that this token is of, spent or not; `None` where there is none, or none any more.
+    pub async fn end_of(&self, token: &RefreshToken) -> Result<Option<EndedBy>, DbErr> {
         let found = refresh_token::Entity::find_by_id(token.hash().to_vec());
         let Some(found) = found.one(&self.database).await? else { return Ok(None) };
         let session = Entity::find_by_id(found.session_id).one(&self.database).await?;
-        match session {
-            Some(session) => {
-                let ended = self.end(session.user_id, session.id).await?;
-                Ok(ended.then_some(session))
-            }
-            None => Ok(None),
-        }
+        let Some(session) = session else { return Ok(None) };
+        let is_late = |spent| now() >= spent + self.lifetimes.grace;
+        let reused = found.spent_at.is_some_and(is_late);
+        let ended = self.end(session.user_id, session.id).await?;
+        Ok(ended.then_some(EndedBy { session, reused }))
     }
 
-    /// Deletes what has expired by then; says how many sessions that were.
+    /// Deletes what has expired by then; says how many sessions that were. A session may have thousands of
+    /// tokens, so those go first, in portions.
     pub async fn clean_up(&self, by: DateTime<Utc>) -> Result<u64, DbErr> {
         let mut deleted = 0;
         loop {
@@ -140,7 +140,11 @@ impl Sessions {
             if ids.is_empty() {
                 return Ok(deleted);
             }
-            deleted += self.database.retrying(|| self.delete_expired(&ids, by)).await?;
+            while self.delete_tokens(&ids).await? > 0 {}
+            let delete = Entity::delete_many().filter(Column::Id.is_in(ids));
+            let delete = delete.filter(Column::ExpiresAt.lte(by));
+            let sessions = self.database.retrying(|| delete.clone().exec(&self.database)).await?;
+            deleted += sessions.rows_affected;
         }
     }
 
@@ -158,17 +162,16 @@ impl Sessions {
         })
     }
 
-    async fn delete_expired(&self, ids: &[Uuid], by: DateTime<Utc>) -> Result<u64, DbErr> {
-        let transaction = self.database.begin_write().await?;
-        // One may have been renewed since it was read; then its tokens stay as well.
-        let delete = Entity::delete_many().filter(Column::Id.is_in(ids.iter().copied()));
-        let deleted = delete.filter(Column::ExpiresAt.lte(by)).exec(&transaction).await?;
-        let alive = Entity::find().select_only().column(Column::Id);
-        let alive = alive.filter(Column::Id.is_in(ids.iter().copied()));
-        let alive: Vec<Uuid> = alive.into_tuple().all(&transaction).await?;
-        let gone = ids.iter().copied().filter(|id| !alive.contains(id));
-        delete_tokens(&transaction, gone).await?;
-        transaction.commit().await?;
+    async fn delete_tokens(&self, sessions: &[Uuid]) -> Result<u64, DbErr> {
+        use refresh_token::{Column, Entity};
+        let some = Entity::find().select_only().column(Column::TokenHash);
+        let some = some.filter(Column::SessionId.is_in(sessions.iter().copied())).limit(BATCH);
+        let hashes: Vec<Vec<u8>> = some.into_tuple().all(&self.database).await?;
+        if hashes.is_empty() {
+            return Ok(0);
+        }
+        let delete = Entity::delete_many().filter(Column::TokenHash.is_in(hashes));
+        let deleted = self.database.retrying(|| delete.clone().exec(&self.database)).await?;
         Ok(deleted.rows_affected)
     }
 }
@@ -176,33 +179,27 @@ impl Sessions {
 /// Ends every session of a user, whose token version must change in the same transaction: a login that is
 /// under way would otherwise begin one with what no longer holds.
 pub async fn end_all(db: &impl ConnectionTrait, user: Uuid) -> Result<(), DbErr> {
-    let ids = Entity::find().select_only().column(Column::Id).filter(Column::UserId.eq(user));
-    let ids: Vec<Uuid> = ids.into_tuple().all(db).await?;
-    delete(db, ids).await
+    ending().filter(Column::UserId.eq(user)).exec(db).await?;
+    Ok(())
 }
 
 async fn end_surplus(db: &impl ConnectionTrait, user: Uuid) -> Result<(), DbErr> {
     let surplus = Entity::find().select_only().column(Column::Id).filter(Column::UserId.eq(user));
+    let surplus = surplus.filter(Column::ExpiresAt.gt(now()));
     let surplus = surplus.order_by_desc(Column::UsedAt).order_by_desc(Column::Id);
     let ids: Vec<Uuid> = surplus.offset(PER_USER).limit(BATCH).into_tuple().all(db).await?;
-    delete(db, ids).await
-}
-
-async fn delete(db: &impl ConnectionTrait, ids: Vec<Uuid>) -> Result<(), DbErr> {
-    if ids.is_empty() {
-        return Ok(());
+    if !ids.is_empty() {
+        ending().filter(Column::Id.is_in(ids)).exec(db).await?;
     }
-    Entity::delete_many().filter(Column::Id.is_in(ids.iter().copied())).exec(db).await?;
-    delete_tokens(db, ids).await
+    Ok(())
 }
 
-async fn delete_tokens(
-    db: &impl ConnectionTrait,
-    sessions: impl IntoIterator<Item = Uuid>,
-) -> Result<(), DbErr> {
-    let of_sessions = refresh_token::Column::SessionId.is_in(sessions);
-    refresh_token::Entity::delete_many().filter(of_sessions).exec(db).await?;
-    Ok(())
+/// Ends sessions that live: one row each, however many tokens they had. What is left of them is deleted in
+/// the background.
+fn ending() -> UpdateMany<Entity> {
+    let now = now();
+    let ended = session::ActiveModel { expires_at: Set(now), ..Default::default() };
+    Entity::update_many().set(ended).filter(Column::ExpiresAt.gt(now))
 }
 
 async fn add_token(

@@ -140,7 +140,7 @@ const SECURITY_EVENT: LineRow = LineRow {
             "event.reason",
             "string",
             "there is more to say",
-            "a fixed word: `unknown_address`, `wrong_password`, `disabled`, `delayed`, `forged_token`, `expired`, `spent`, `revoked`, `enabled`, `unlock`",
+            "a fixed word: `unknown_address`, `wrong_password`, `disabled`, `delayed`, `forged_token`, `ended`, `expired`, `spent`, `revoked`, `enabled`, `unlock`",
         ),
         Field::when("actor.id", "string", "signed in", "the user who did or tried it"),
         Field::when("target.id", "string", "known", "the user whom it was done to"),

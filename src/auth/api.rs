@@ -302,9 +302,13 @@ impl AuthContext {
     async fn sign_out(&self, sent: &Token) -> Result<(), Problem> {
         let Some(token) = sent.parse() else { return Ok(()) };
         let ended = self.sessions().end_of(&token).await.map_err(UserError::from)?;
-        if let Some(session) = ended {
-            let user = Some(session.user_id);
-            self.events().record(Event::SessionLogout, user, user);
+        match ended.map(|ended| (Some(ended.session.user_id), ended.reused)) {
+            Some((user, false)) => self.events().record(Event::SessionLogout, user, user),
+            // Nobody knows whether it is the user who has it.
+            Some((user, true)) => {
+                self.events().record_because(Event::TokenReuse, "spent", None, user);
+            }
+            None => {}
         }
         Ok(())
     }

@@ -314,7 +314,8 @@ async fn bearer(context: &AuthContext, request: &Request) -> Result<(user::Model
     let Access { user_id, token_version, session_id } = access;
     let row = store::find_signed_in(&context.0.database, user_id, token_version, session_id);
     let row = row.await?.ok_or_else(|| {
-        context.events().record(Event::TokenReuse, None, Some(access.user_id));
+        let (event, target) = (Event::TokenReuse, Some(access.user_id));
+        context.events().record_because(event, "ended", None, target);
         invalid()
     })?;
     RequestScope::with_current(|scope| {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, TransactionSession};
 
-use super::{RefreshToken, Sessions, add_token, delete, now};
+use super::{RefreshToken, Sessions, add_token, ending, now};
 
 /// Whoever lost the race for a token finds it spent the next time.
 const ROUNDS: usize = 3;
@@ -116,8 +116,13 @@ impl Sessions {
             ..Default::default()
         };
         // The session comes first everywhere, so that nobody waits for each other.
-        let alive = session::Entity::update_many().set(used);
-        let alive = alive.filter(session::Column::Id.eq(session.id)).exec(transaction).await?;
+        let alive = session::Entity::update_many()
+            .set(used)
+            .filter(session::Column::Id.eq(session.id))
+            // One that was ended meanwhile must not come to life again.
+            .filter(session::Column::ExpiresAt.gt(now))
+            .exec(transaction)
+            .await?;
         let spent = refresh_token::ActiveModel {
             spent_at: Set(Some(now)),
             successor: Set(Some(token.seal(next).to_vec())),
@@ -156,7 +161,7 @@ impl Sessions {
         session: session::Model,
         why: impl FnOnce(session::Model) -> Renewal,
     ) -> Result<Option<Renewal>, DbErr> {
-        delete(&transaction, vec![session.id]).await?;
+        ending().filter(session::Column::Id.eq(session.id)).exec(&transaction).await?;
         transaction.commit().await?;
         Ok(Some(why(session)))
     }

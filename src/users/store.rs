@@ -131,9 +131,10 @@ pub async fn set_password(
 ) -> Result<(), UserError> {
     let update = end_sessions(touch(row.id))
         .col_expr(Column::PasswordHash, Expr::value(password_hash))
-        .filter(Column::PasswordHash.eq(row.password_hash.clone()));
+        // Another hash of the same password, which a login may have made meanwhile, changes nothing.
+        .filter(Column::TokenVersion.eq(row.token_version));
     match update.exec(db).await?.rows_affected {
-        // Somebody else has changed it meanwhile: the proof is void.
+        // The password, or the role, has changed meanwhile: the proof is void.
         0 => Err(UserError::WrongPassword),
         _ => Ok(sessions::end_all(db, row.id).await?),
     }
