@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::super::settings::AuthSettings;
 
-/// Tokens of outside issuers carry groups and more. The head of a request has room for 64 KiB.
+/// Tokens of outside issuers carry groups and more; those of real ones stay well below.
 const TOKEN_MAX: usize = 8192;
 /// How far the clocks of issuer and service may differ, in seconds.
 const LEEWAY: u32 = 30;
