@@ -11,7 +11,7 @@ use serde_json::Value;
 const KEYS_MAX: usize = 50;
 /// Of RSA in bytes: shorter is broken, longer costs more than it is worth.
 const MODULUS: std::ops::RangeInclusive<usize> = 256..=1024;
-/// Of RSA; 65537 in practice. aws-lc takes no longer ones than 33 bits.
+/// Of RSA; 65537 in practice. What is longer costs time with every token.
 const EXPONENT: std::ops::RangeInclusive<u128> = 3..=(1 << 33) - 1;
 
 /// The keys that an issuer signs with.

@@ -5,13 +5,13 @@
 //! tokens of theirs out is the audience, which must be ours, and claims that only others have.
 
 use jsonwebtoken::errors::Error as JwtError;
-use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, Header, Validation};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::super::settings::AuthSettings;
 
-/// Tokens of outside issuers carry groups and more. The head of a request has room for 64 KiB.
+/// Tokens of outside issuers carry groups and more; those of real ones stay well below.
 const TOKEN_MAX: usize = 8192;
 /// How far the clocks of issuer and service may differ, in seconds.
 const LEEWAY: u32 = 30;
@@ -95,6 +95,10 @@ impl Judge {
         let header = jsonwebtoken::decode_header(token)?;
         // `crit` names extensions that must be understood; none are (RFC 7515, section 4.1.11).
         if !is_access_token(header.typ.as_deref()) || header.crit.is_some() {
+            return Err(Refusal::Kind);
+        }
+        // No key of an issuer's is for these: nobody is to be asked for one.
+        if header.alg.family() == AlgorithmFamily::Hmac {
             return Err(Refusal::Kind);
         }
         Ok(header)
