@@ -3,6 +3,7 @@
 //! The chassis' own rows are in the files below; a service adds its own to [`catalogue`]. Metrics are
 //! registered from these rows, and a test of the service holds the rest against what it really tells.
 
+mod audit;
 pub mod labels;
 pub mod metrics;
 mod page;
@@ -131,8 +132,8 @@ pub fn catalogue() -> Catalogue {
         spans: signals::SPANS.to_vec(),
         every_span: signals::EVERY_SPAN.to_vec(),
         every_line: signals::EVERY_LINE.to_vec(),
-        lines: signals::LINES.to_vec(),
-        events: signals::EVENTS.to_vec(),
+        lines: [signals::LINES, audit::LINES].concat(),
+        events: audit::EVENTS.to_vec(),
     }
 }
 

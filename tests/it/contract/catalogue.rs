@@ -29,11 +29,13 @@ const OPS_TOKEN: &str = "a token for those who operate it";
 /// Lines of days that are worse than this: `bad_days::abandoned`, `boot::outputs` and `boot::schema`, the
 /// migrations' `failures`, and the chassis' `panics`, `export` and `retries`; of replicas and rotated
 /// passwords: `replica` and `rotation`; of certificates: the chassis' `tls`; of an outside issuer: `auth::oidc`.
-const OF_BAD_DAYS: [&str; 25] = [
+const OF_BAD_DAYS: [&str; 28] = [
+    "Redis is gone: each replica keeps budgets of its own",
     "TLS certificate cannot be replaced: the old one stays",
     "TLS certificate changed: new connections get it",
     "TLS certificate needs to be renewed",
     "abandoned statements were ended",
+    "budgets are shared through Redis",
     "database credentials changed: new connections use them",
     "database credentials cannot be read again",
     "expired idempotency keys stay",
@@ -54,6 +56,7 @@ const OF_BAD_DAYS: [&str; 25] = [
     "the replica is gone: reads go to the primary",
     "the schema is ahead of this version",
     "transaction given up",
+    "too many clients at once: all budgets begin anew",
     "waiting for another process that migrates",
 ];
 

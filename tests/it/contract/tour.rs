@@ -190,7 +190,7 @@ impl Tour<'_> {
         self.go(200, client.get("/.well-known/jwks.json")).await;
         let person = self.app.person().await;
         let login = json!({ "email": person.email, "password": PASSWORD });
-        let login = client.post("/auth/login").header("user-agent", "canary-agent").json(&login);
+        let login = client.post("/auth/login").header("user-agent", "touring/1.0").json(&login);
         let tokens = self.go(200, login).await.json();
         let go_on =
             |token: &Value| client.post("/auth/refresh").json(&json!({ "refresh_token": token }));
