@@ -5,9 +5,8 @@
 
 use belvedere_entity::session;
 use belvedere_entity::user::{self, Column, Entity, PasswordHash};
-use chassis::database::{Database, violated_constraint};
+use chassis::database::{Database, now, violated_constraint};
 use chassis::privacy::Pii;
-use chrono::{DateTime, SubsecRound, Utc};
 use poem_openapi::types::MaybeUndefined;
 use sea_orm::ActiveValue::{self, Set};
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
@@ -284,11 +283,6 @@ fn refused(error: DbErr) -> UserError {
 fn key(text: &str) -> String {
     let lower = text.chars().flat_map(char::to_lowercase);
     lower.map(|c| if c == 'ς' { 'σ' } else { c }).collect()
-}
-
-/// Now, in the microseconds that databases keep.
-fn now() -> DateTime<Utc> {
-    Utc::now().trunc_subsecs(6)
 }
 
 #[cfg(test)]
