@@ -21,8 +21,10 @@ use super::model::{Address, Email, NewUser, PhoneNumber, Role, UserPatch};
 use crate::sessions;
 
 mod listing;
+mod outdated;
 
 pub use listing::{Page, page};
+pub use outdated::count_outdated;
 
 /// The name that the migration gave to the constraint.
 const EMAIL_UNIQUE: &str = "users_email_key_unique";
