@@ -84,6 +84,10 @@ class Process:
         except subprocess.TimeoutExpired:
             raise Failed(f"{self.name} still runs after {within:g} s") from None
 
+    def resident_mib(self):
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)[1]) / 1024
+
     def expect_running(self):
         if self.process.poll() is not None:
             raise Failed(f"{self.name} ended with {self.process.returncode}:\n{self.text()}")

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use belvedere_entity::idempotency_key::{self as row, Column, Entity};
 use belvedere_entity::user::PasswordHash;
-use chassis::database::{Conflict, Database, QueryError, violated_constraint};
+use chassis::database::{Conflict, Database, QueryError, now, violated_constraint};
 use chassis::http::idempotency::ScopedKey;
 use chassis::privacy::Pii;
 use chassis::problem::chain;
 use chassis::recurring::Recurring;
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, ConnectionTrait, DbErr, EntityTrait,
     IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
@@ -232,11 +232,6 @@ fn answered(found: row::Model, fingerprint: [u8; 32]) -> Result<Stored, KeyError
 
 fn is_taken(error: &DbErr) -> bool {
     violated_constraint(error).is_some_and(|name| KEY_TAKEN.contains(&name.as_str()))
-}
-
-/// Now, in the microseconds that databases keep.
-fn now() -> DateTime<Utc> {
-    Utc::now().trunc_subsecs(6)
 }
 
 impl Conflict for KeyError {

@@ -8,8 +8,6 @@ pub mod auth;
 pub mod cli;
 pub mod failure;
 pub mod idempotency;
-#[cfg(test)]
-mod properties;
 mod schema;
 pub mod service;
 pub mod sessions;

@@ -114,6 +114,8 @@ impl Service {
 
         let replica = database.watch_replica(check_replica).await;
 
+        // Before the first scrape, which is to find the gauge.
+        let outdated = outdated::count_every_hour(&database, &settings.password, metrics)?;
         let ops = ops(settings, telemetry, &health, &database);
         let site = app::site(settings, telemetry, &database)?;
         let (site, ops_endpoint) = match settings.ops.addr {
@@ -138,7 +140,7 @@ impl Service {
             keys.clean_up_every(CLEAN_UP_PAUSE),
             sessions.clean_up_every(CLEAN_UP_PAUSE),
             attempts.clean_up_every(CLEAN_UP_PAUSE),
-            outdated::count_every_hour(&database, &settings.password, metrics),
+            outdated,
         ];
         health.started();
         health.settled().await;

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use belvedere_entity::session::{self, Column, Entity};
 use belvedere_entity::{refresh_token, user};
-use chassis::database::{Database, Transaction};
+use chassis::database::{Database, Transaction, now};
 use chassis::privacy::Pii;
 use chassis::problem::chain;
 use chassis::recurring::Recurring;
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
@@ -222,9 +222,4 @@ async fn add_token(
 
 fn beginning(agent: &str) -> Pii<String> {
     Pii::new(agent.chars().take(USER_AGENT_MAX).collect())
-}
-
-/// Now, in the microseconds that databases keep.
-fn now() -> DateTime<Utc> {
-    Utc::now().trunc_subsecs(6)
 }

@@ -1,13 +1,14 @@
 //! What this service tells beyond what the chassis tells: rows for the catalogue, from which
 //! `docs/telemetry.md` is made. `tests/it/contract/catalogue.rs` holds them against the truth.
 
-use chassis::telemetry::catalogue::{Catalogue, Field, LineRow, SpanRow};
+use chassis::telemetry::catalogue::{Catalogue, Field, LineRow, MetricRow, SpanRow};
 
 use crate::auth::Event;
 
 /// Everything that this service tells.
 pub fn catalogue() -> Catalogue {
     let mut catalogue = chassis::telemetry::catalogue();
+    catalogue.metrics.push(PASSWORD_HASHES_OUTDATED);
     catalogue.spans.push(MIGRATION);
     catalogue.lines.push(SECURITY_EVENT);
     catalogue.lines.extend(MIGRATIONS);
@@ -17,6 +18,11 @@ pub fn catalogue() -> Catalogue {
     catalogue.events.extend(Event::rows());
     catalogue
 }
+
+pub(crate) const PASSWORD_HASHES_OUTDATED: MetricRow = MetricRow::gauge(
+    "password_hashes_outdated",
+    "Users whose password hash has other parameters than the present ones; counted once an hour, and soon after the start.",
+);
 
 const MIGRATION: SpanRow = SpanRow {
     name: "migration",

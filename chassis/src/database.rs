@@ -26,6 +26,7 @@ use std::fmt::{self, Debug, Display};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::prelude::async_trait::async_trait;
 use sea_orm::{
     AccessMode, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, IsolationLevel,
@@ -318,6 +319,11 @@ impl TransactionTrait for Database {
         let begun = self.begin_with_config(isolation_level, access_mode).await;
         begun.map_err(TransactionError::Connection)?.run(work).await
     }
+}
+
+/// Now, in the microseconds that databases keep: what is written is what is read.
+pub fn now() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(6)
 }
 
 #[cfg(test)]

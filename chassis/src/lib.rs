@@ -13,12 +13,10 @@ pub mod lifecycle;
 pub mod password;
 pub mod privacy;
 pub mod problem;
-#[cfg(test)]
-mod properties;
 pub mod recurring;
 pub mod server;
 pub mod settings;
 pub mod telemetry;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tls;

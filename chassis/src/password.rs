@@ -9,7 +9,6 @@ mod settings;
 mod workers;
 
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::Instant;
 
 use argon2::password_hash;
@@ -107,8 +106,7 @@ impl PasswordHasher {
     /// Fails where the parameters or the pepper are none that argon2 takes.
     pub fn new(settings: &PasswordSettings, metrics: &Metrics) -> Result<Self, HashError> {
         let params = settings.params().map_err(|error| HashError::Failed(error.into()))?;
-        let cores = || available_parallelism().map_or(1, usize::from);
-        let turns = settings.max_concurrent.unwrap_or_else(cores);
+        let turns = settings.turns();
         let shared = Shared {
             params,
             pepper: settings.pepper.clone(),

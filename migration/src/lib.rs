@@ -34,6 +34,7 @@
 //! [`SchemaManager::has_index`]: sea_orm_migration::SchemaManager::has_index
 //! [`SchemaManager::has_column`]: sea_orm_migration::SchemaManager::has_column
 
+mod columns;
 mod lock;
 mod m20261120_000001_create_users;
 mod m20261120_000002_create_idempotency_keys;

@@ -4,6 +4,8 @@ use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::strum::IntoEnumIterator;
 use sea_orm_migration::sea_orm::{DbBackend, EnumIter};
 
+use crate::columns::{repeatable, time};
+
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
@@ -77,18 +79,13 @@ fn users(backend: DbBackend) -> TableCreateStatement {
         .col(ColumnDef::new(Users::PasswordHash).string_len(PASSWORD_HASH).not_null())
         .col(ColumnDef::new(Users::Version).big_integer().not_null())
         .col(ColumnDef::new(Users::TokenVersion).big_integer().not_null())
-        .col(time(backend, Users::CreatedAt))
-        .col(time(backend, Users::UpdatedAt))
+        .col(time(backend, Users::CreatedAt).not_null())
+        .col(time(backend, Users::UpdatedAt).not_null())
         .primary_key(primary_key)
         .index(unique_email)
         .check(("users_role_check", known_role))
         .take();
-    if backend == DbBackend::MySql {
-        // The server's default may know neither all of Unicode nor the difference of a and á.
-        table.character_set("utf8mb4").collate("utf8mb4_bin");
-        // It may be there from a step that was cut off; elsewhere it would be somebody else's.
-        table.if_not_exists();
-    }
+    repeatable(backend, &mut table, []);
     table
 }
 
@@ -100,14 +97,4 @@ fn key(backend: DbBackend, name: Users, length: u32) -> ColumnDef {
         column.extra("COLLATE \"C\"");
     }
     column
-}
-
-/// A point in time with microseconds. MySQL's `timestamp` would end in 2038.
-fn time(backend: DbBackend, name: Users) -> ColumnDef {
-    let mut column = ColumnDef::new(name);
-    match backend {
-        DbBackend::MySql => column.custom("datetime(6)"),
-        _ => column.timestamp_with_time_zone(),
-    };
-    column.not_null().take()
 }

@@ -4,6 +4,8 @@ use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::strum::IntoEnumIterator;
 use sea_orm_migration::sea_orm::{DbBackend, EnumIter};
 
+use crate::columns::{repeatable, time};
+
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
@@ -67,19 +69,11 @@ fn table(backend: DbBackend) -> TableCreateStatement {
         .col(ColumnDef::new(IdempotencyKeys::Location).text())
         .col(ColumnDef::new(IdempotencyKeys::Version).big_integer())
         .col(ColumnDef::new(IdempotencyKeys::Body).text())
-        .col(time(backend, IdempotencyKeys::CreatedAt))
-        .col(time(backend, IdempotencyKeys::ExpiresAt))
+        .col(time(backend, IdempotencyKeys::CreatedAt).not_null())
+        .col(time(backend, IdempotencyKeys::ExpiresAt).not_null())
         .primary_key(primary_key)
         .take();
-    if backend == DbBackend::MySql {
-        // It may be there from a step that was cut off; elsewhere it would be somebody else's.
-        table.if_not_exists();
-        // The server's default may not know all of Unicode.
-        table.character_set("utf8mb4").collate("utf8mb4_bin");
-        for mut index in indexes() {
-            table.index(&mut index);
-        }
-    }
+    repeatable(backend, &mut table, indexes());
     table
 }
 
@@ -92,14 +86,4 @@ fn indexes() -> [IndexCreateStatement; 2] {
     .map(|(name, column)| {
         Index::create().name(name).table(IdempotencyKeys::Table).col(column).take()
     })
-}
-
-/// A point in time with microseconds. MySQL's `timestamp` would end in 2038.
-fn time(backend: DbBackend, name: IdempotencyKeys) -> ColumnDef {
-    let mut column = ColumnDef::new(name);
-    match backend {
-        DbBackend::MySql => column.custom("datetime(6)"),
-        _ => column.timestamp_with_time_zone(),
-    };
-    column.not_null().take()
 }

@@ -4,6 +4,8 @@ use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::strum::IntoEnumIterator;
 use sea_orm_migration::sea_orm::{DbBackend, EnumIter};
 
+use crate::columns::{repeatable, time};
+
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
@@ -99,23 +101,6 @@ fn refresh_tokens(backend: DbBackend) -> TableCreateStatement {
     table
 }
 
-/// MySQL commits with each statement: a table may be there from a step that was cut off, and brings its
-/// indexes along.
-fn repeatable(
-    backend: DbBackend,
-    table: &mut TableCreateStatement,
-    indexes: impl IntoIterator<Item = IndexCreateStatement>,
-) {
-    if backend == DbBackend::MySql {
-        table.if_not_exists();
-        // The server's default may not know all of Unicode.
-        table.character_set("utf8mb4").collate("utf8mb4_bin");
-        for mut index in indexes {
-            table.index(&mut index);
-        }
-    }
-}
-
 /// By user for listing and ending them, by expiry for cleaning up.
 fn session_indexes() -> [IndexCreateStatement; 2] {
     [
@@ -132,14 +117,4 @@ fn token_index() -> IndexCreateStatement {
         .table(RefreshTokens::Table)
         .col(RefreshTokens::SessionId)
         .take()
-}
-
-/// A point in time with microseconds. MySQL's `timestamp` would end in 2038.
-fn time(backend: DbBackend, name: impl IntoIden) -> ColumnDef {
-    let mut column = ColumnDef::new(name);
-    match backend {
-        DbBackend::MySql => column.custom("datetime(6)"),
-        _ => column.timestamp_with_time_zone(),
-    };
-    column
 }

@@ -4,6 +4,8 @@ use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::strum::IntoEnumIterator;
 use sea_orm_migration::sea_orm::{DbBackend, EnumIter};
 
+use crate::columns::{repeatable, time};
+
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
@@ -55,19 +57,11 @@ fn table(backend: DbBackend) -> TableCreateStatement {
         .col(ColumnDef::new(LoginFailures::AccountHash).binary_len(HASH).not_null())
         .col(ColumnDef::new(LoginFailures::AttemptId).uuid().not_null())
         .col(ColumnDef::new(LoginFailures::Failures).integer().not_null())
-        .col(time(backend, LoginFailures::OpenAt))
-        .col(time(backend, LoginFailures::ExpiresAt))
+        .col(time(backend, LoginFailures::OpenAt).not_null())
+        .col(time(backend, LoginFailures::ExpiresAt).not_null())
         .primary_key(primary_key)
         .take();
-    if backend == DbBackend::MySql {
-        // It may be there from a step that was cut off; elsewhere it would be somebody else's.
-        table.if_not_exists();
-        // The server's default may not know all of Unicode.
-        table.character_set("utf8mb4").collate("utf8mb4_bin");
-        for mut index in indexes() {
-            table.index(&mut index);
-        }
-    }
+    repeatable(backend, &mut table, indexes());
     table
 }
 
@@ -78,14 +72,4 @@ fn indexes() -> [IndexCreateStatement; 2] {
         ("login_failures_expires_at_index", LoginFailures::ExpiresAt),
     ]
     .map(|(name, column)| Index::create().name(name).table(LoginFailures::Table).col(column).take())
-}
-
-/// A point in time with microseconds. MySQL's `timestamp` would end in 2038.
-fn time(backend: DbBackend, name: LoginFailures) -> ColumnDef {
-    let mut column = ColumnDef::new(name);
-    match backend {
-        DbBackend::MySql => column.custom("datetime(6)"),
-        _ => column.timestamp_with_time_zone(),
-    };
-    column.not_null().take()
 }

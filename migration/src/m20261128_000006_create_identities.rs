@@ -7,6 +7,8 @@ use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::strum::IntoEnumIterator;
 use sea_orm_migration::sea_orm::{DbBackend, EnumIter};
 
+use crate::columns::{repeatable, time};
+
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
@@ -63,28 +65,17 @@ fn table(backend: DbBackend) -> TableCreateStatement {
         .to(Users::Table, Users::Id)
         .on_delete(ForeignKeyAction::Cascade)
         .take();
-    let mut created_at = ColumnDef::new(Identities::CreatedAt);
-    match backend {
-        // MySQL's `timestamp` would end in 2038.
-        DbBackend::MySql => created_at.custom("datetime(6)"),
-        _ => created_at.timestamp_with_time_zone(),
-    };
     let mut table = Table::create()
         .table(Identities::Table)
         .col(ColumnDef::new(Identities::KeyHash).binary_len(HASH).not_null())
         .col(ColumnDef::new(Identities::Issuer).string_len(TEXT).not_null())
         .col(ColumnDef::new(Identities::Subject).string_len(TEXT).not_null())
         .col(ColumnDef::new(Identities::UserId).uuid().not_null())
-        .col(created_at.not_null().take())
+        .col(time(backend, Identities::CreatedAt).not_null())
         .primary_key(primary_key)
         .index(one_each)
         .foreign_key(of_user)
         .take();
-    if backend == DbBackend::MySql {
-        // It may be there from a step that was cut off; elsewhere it would be somebody else's.
-        table.if_not_exists();
-        // The server's default may not know all of Unicode.
-        table.character_set("utf8mb4").collate("utf8mb4_bin");
-    }
+    repeatable(backend, &mut table, []);
     table
 }

@@ -1,7 +1,8 @@
 //! `users.disabled_at`: users who may not sign in, and since when.
 
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::sea_orm::DbBackend;
+
+use crate::columns::time;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -16,11 +17,7 @@ impl MigrationTrait for Migration {
         if manager.has_column(TABLE, COLUMN).await? {
             return Ok(());
         }
-        let mut column = ColumnDef::new(COLUMN);
-        match manager.get_database_backend() {
-            DbBackend::MySql => column.custom("datetime(6)"),
-            _ => column.timestamp_with_time_zone(),
-        };
+        let mut column = time(manager.get_database_backend(), COLUMN);
         manager.alter_table(Table::alter().table(TABLE).add_column(column.null()).take()).await
     }
 

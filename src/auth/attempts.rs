@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use belvedere_entity::login_failure::{self as row, Column, Entity};
-use chassis::database::{Database, violated_constraint};
+use chassis::database::{Database, now, violated_constraint};
 use chassis::problem::chain;
 use chassis::recurring::Recurring;
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
@@ -292,11 +292,6 @@ fn hash(parts: &[&str]) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes.copy_from_slice(context.finish().as_ref());
     bytes
-}
-
-/// Now, in the microseconds that databases keep.
-fn now() -> DateTime<Utc> {
-    Utc::now().trunc_subsecs(6)
 }
 
 #[cfg(test)]

@@ -122,22 +122,8 @@ impl Users {
                 }
                 Ok(row.id.to_string())
             }
-            Self::Disable { email } => {
-                let id = find(database, email).await?.id;
-                let granted = database.retrying(|| store::set_enabled(database, id, false));
-                if granted.await.map_err(Failure::running)?.changed {
-                    events.record(Event::UserArchived, None, Some(id));
-                }
-                Ok(id.to_string())
-            }
-            Self::Enable { email } => {
-                let id = find(database, email).await?.id;
-                let granted = database.retrying(|| store::set_enabled(database, id, true));
-                if granted.await.map_err(Failure::running)?.changed {
-                    events.record_because(Event::UserUpdated, "enabled", None, Some(id));
-                }
-                Ok(id.to_string())
-            }
+            Self::Disable { email } => set_enabled(database, &events, email, false).await,
+            Self::Enable { email } => set_enabled(database, &events, email, true).await,
             Self::Unlock { email } => {
                 let row = find(database, email).await?;
                 let attempts = Attempts::new(database.clone());
@@ -172,6 +158,24 @@ async fn prepare(settings: &Settings, database: &Database) -> Result<(), Failure
             Err(Failure::Running(format!("{pending}: run `belvedere migrate up`").into()))
         }
     }
+}
+
+async fn set_enabled(
+    database: &Database,
+    events: &Events,
+    email: String,
+    enabled: bool,
+) -> Result<String, Failure> {
+    let id = find(database, email).await?.id;
+    let granted = database.retrying(|| store::set_enabled(database, id, enabled));
+    if granted.await.map_err(Failure::running)?.changed {
+        if enabled {
+            events.record_because(Event::UserUpdated, "enabled", None, Some(id));
+        } else {
+            events.record(Event::UserArchived, None, Some(id));
+        }
+    }
+    Ok(id.to_string())
 }
 
 async fn find(database: &Database, email: String) -> Result<user::Model, Failure> {

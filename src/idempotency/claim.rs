@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use belvedere_entity::idempotency_key::{self as row, Column, Entity};
-use chassis::database::{Database, Transaction};
+use chassis::database::{Database, Transaction, now};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter};
 use tokio::runtime::Handle;
@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use tracing::instrument::WithSubscriber;
 use uuid::Uuid;
 
-use super::{About, Answer, KeyError, RETENTION, now};
+use super::{About, Answer, KeyError, RETENTION};
 
 /// A statement whose client has left goes on for as long, at most; what it has written may come to light
 /// only then.

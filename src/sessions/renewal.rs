@@ -2,12 +2,12 @@
 
 use belvedere_entity::refresh_token::{self, Column, Entity};
 use belvedere_entity::{session, user};
-use chassis::database::Transaction;
+use chassis::database::{Transaction, now};
 use chrono::{DateTime, Utc};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, TransactionSession};
 
-use super::{RefreshToken, Sessions, add_token, ending, now};
+use super::{RefreshToken, Sessions, add_token, ending};
 
 /// Whoever lost the race for a token finds it spent the next time.
 const ROUNDS: usize = 3;

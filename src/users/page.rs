@@ -186,10 +186,10 @@ impl<T: Type> ParseFromParameter for Unchecked<T> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use chassis::testing::hold;
     use poem::http::StatusCode;
 
     use super::*;
-    use crate::properties::hold;
 
     #[test]
     fn a_cursor_comes_back() {

@@ -5,9 +5,8 @@
 
 use belvedere_entity::session;
 use belvedere_entity::user::{self, Column, Entity, PasswordHash};
-use chassis::database::{Database, violated_constraint};
+use chassis::database::{Database, now, violated_constraint};
 use chassis::privacy::Pii;
-use chrono::{DateTime, SubsecRound, Utc};
 use poem_openapi::types::MaybeUndefined;
 use sea_orm::ActiveValue::{self, Set};
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
@@ -22,8 +21,10 @@ use super::model::{Address, Email, NewUser, PhoneNumber, Role, UserPatch};
 use crate::sessions;
 
 mod listing;
+mod outdated;
 
 pub use listing::{Page, page};
+pub use outdated::count_outdated;
 
 /// The name that the migration gave to the constraint.
 const EMAIL_UNIQUE: &str = "users_email_key_unique";
@@ -286,11 +287,6 @@ fn refused(error: DbErr) -> UserError {
 fn key(text: &str) -> String {
     let lower = text.chars().flat_map(char::to_lowercase);
     lower.map(|c| if c == 'ς' { 'σ' } else { c }).collect()
-}
-
-/// Now, in the microseconds that databases keep.
-fn now() -> DateTime<Utc> {
-    Utc::now().trunc_subsecs(6)
 }
 
 #[cfg(test)]

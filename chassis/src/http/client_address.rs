@@ -141,8 +141,8 @@ mod tests {
     use poem::http::HeaderValue;
 
     use super::*;
-    use crate::properties::hold;
     use crate::testing::Hostile;
+    use crate::testing::hold;
 
     fn client(peer: &str, headers: &[(&'static str, &str)]) -> Client {
         let clients =

@@ -167,7 +167,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
-    use crate::properties::hold;
+    use crate::testing::hold;
 
     #[test]
     fn if_match_compares_strongly() {

@@ -160,7 +160,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
-    use crate::properties::hold;
+    use crate::testing::hold;
 
     #[test]
     fn a_key_is_a_quoted_string_or_a_bare_word() {

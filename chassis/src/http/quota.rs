@@ -85,7 +85,7 @@ pub(super) fn whole_seconds(duration: Duration) -> u64 {
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
-    use crate::properties::hold;
+    use crate::testing::hold;
 
     #[test]
     fn a_rate_reads_as_it_is_written() {

@@ -114,7 +114,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
     use super::*;
-    use crate::properties::hold;
+    use crate::testing::hold;
 
     /// Made with Python's `hmac`: key = HMAC(token, label), signature = HMAC(key, claims).
     const SIGNED: &str = "1.1800000000.0190aabb.Ls1HiU23IIg9eL_ztG85cz7vn_lH0Ng5kGOegylEZ5Y";

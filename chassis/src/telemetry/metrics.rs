@@ -71,8 +71,6 @@ pub struct Families {
     pub password_hash_queue: IntGauge,
     /// Label: operation.
     pub password_hash_rejected: IntCounterVec,
-    /// Users whose hash has other parameters than the present ones.
-    pub password_hashes_outdated: IntGauge,
     /// Label: event, in OWASP's vocabulary.
     pub auth_events: IntCounterVec,
     /// Label: outcome (`success` or `failure`). Attempts to fetch the keys of an outside issuer.
@@ -146,7 +144,6 @@ impl Metrics {
             password_hash_duration: r.exemplar_histograms(&rows::PASSWORD_HASH_DURATION)?,
             password_hash_queue: r.gauge(&rows::PASSWORD_HASH_QUEUE)?,
             password_hash_rejected: r.counters(&rows::PASSWORD_HASH_REJECTED)?,
-            password_hashes_outdated: r.gauge(&rows::PASSWORD_HASHES_OUTDATED)?,
             auth_events: r.counters(&rows::AUTH_EVENTS)?,
             oidc_keys_refresh: r.counters(&rows::OIDC_KEYS_REFRESH)?,
             oidc_keys_last_success: r.float_gauge(&rows::OIDC_KEYS_LAST_SUCCESS)?,

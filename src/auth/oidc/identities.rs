@@ -7,9 +7,8 @@ use aws_lc_rs::digest::{Context, SHA256};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use belvedere_entity::{identity, user};
-use chassis::database::{Database, violated_constraint};
+use chassis::database::{Database, now, violated_constraint};
 use chassis::privacy::Pii;
-use chrono::{SubsecRound, Utc};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, JoinType, QueryFilter,
     QuerySelect, RelationTrait, SqlErr,
@@ -73,8 +72,7 @@ pub(super) async fn link(
         issuer: issuer.to_owned(),
         subject: Pii::new(subject.to_owned()),
         user_id,
-        // Microseconds are what databases keep.
-        created_at: Utc::now().trunc_subsecs(6),
+        created_at: now(),
     };
     let insert = || identity::Entity::insert(row.clone().into_active_model());
     match db.retrying(|| insert().exec_without_returning(db)).await {

@@ -4,11 +4,11 @@
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use chassis::testing::hold;
 use jsonwebtoken::EncodingKey;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::properties::hold;
 
 const BEARER: Access =
     Access { user_id: Uuid::from_u128(7), token_version: 3, session_id: Uuid::from_u128(9) };

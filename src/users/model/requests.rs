@@ -195,10 +195,10 @@ fn new_password(
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use chassis::testing::hold;
     use serde_json::{Map, Value, json};
 
     use super::*;
-    use crate::properties::hold;
 
     #[test]
     fn a_patch_tells_absent_from_null() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use belvedere::users::{outdated, store};
+use belvedere::users::store;
 use chassis::password::PasswordSettings;
 use chassis::testing::Answer;
 use tokio::task::JoinSet;
@@ -40,7 +40,7 @@ async fn users_with_outdated_hashes_are_counted() {
     let database = app.connection().await;
     let stronger = PasswordSettings { memory_kib: 128, iterations: 2, ..weak() };
     let of = async |settings: &PasswordSettings| {
-        outdated::count(&database, &settings.present_prefix()).await.unwrap()
+        store::count_outdated(&database, &settings.present_prefix()).await.unwrap()
     };
     assert_eq!((of(&weak()).await, of(&stronger).await), (0, 2));
     let renewing = App::on(Arc::clone(&app.database), |settings| {

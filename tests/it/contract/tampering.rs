@@ -10,14 +10,18 @@ async fn a_method_is_what_the_request_line_says_and_nothing_else() {
     let ada = app.person().await;
     let path = ada.path();
     for header in ["x-http-method-override", "x-http-method", "x-method-override"] {
-        let get = ada.client.get(&path).header(header, "DELETE");
-        let _ = get.send().await.expect(200);
+        let get = ada.client.get(&path).header(header, "DELETE").send().await;
+        assert_eq!(get.expect(200).json()["id"], ada.id);
         // No operation of this path is a POST.
         let post = ada.client.post(&path).header(header, "DELETE").send().await;
         post.problem(405);
         assert_eq!(post.header("allow"), "DELETE, GET, HEAD, OPTIONS, PATCH, PUT");
     }
-    let _ = ada.client.get(&format!("{path}?_method=DELETE")).send().await.expect(200);
+    for query in ["_method=DELETE", "method=DELETE"] {
+        let target = format!("{path}?{query}");
+        let _ = ada.client.get(&target).send().await.expect(200);
+        ada.client.post(&target).send().await.problem(405);
+    }
     let body = "_method=DELETE";
     let form = ada.client.post(&path).body("application/x-www-form-urlencoded", body);
     form.send().await.problem(405);
@@ -25,7 +29,7 @@ async fn a_method_is_what_the_request_line_says_and_nothing_else() {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         ada.client.call(method, &path).send().await.problem(405);
     }
-    let _ = ada.client.get(&path).send().await.expect(200);
+    assert_eq!(ada.client.get("/users/me").send().await.expect(200).json()["id"], ada.id);
 }
 
 #[tokio::test]

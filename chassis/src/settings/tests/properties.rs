@@ -1,7 +1,7 @@
 //! What holds for settings that nobody thought of.
 
 use super::*;
-use crate::properties::hold;
+use crate::testing::hold;
 
 /// Lines of files as they come about: half of them known keys, with values of all sorts.
 const LINE: &str = "(level|environment|server\\.addr|server\\.body_limit|server\\.rate\\.burst|database\\.passwords|\\[server\\]|[a-z_.]{1,9}) ?=? ?(\"[ -~]{0,9}\"|[0-9]{1,12}|\\[[ -~]{0,6}\\]|[ -~]{0,9})";

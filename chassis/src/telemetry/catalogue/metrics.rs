@@ -133,10 +133,6 @@ rows! {
         "password_hash_rejected_total",
         "Password hashes refused because the queue was full.",
     ).labels(&[HASHING]);
-    PASSWORD_HASHES_OUTDATED = MetricRow::gauge(
-        "password_hashes_outdated",
-        "Users whose password hash has other parameters than the present ones; counted once an hour, and soon after the start.",
-    );
     AUTH_EVENTS = MetricRow::counter(
         "auth_events_total",
         "Security events in OWASP's vocabulary.",

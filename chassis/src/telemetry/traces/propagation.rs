@@ -57,7 +57,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
     use super::*;
-    use crate::properties::hold;
+    use crate::testing::hold;
 
     const IDS: &str = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331";
 

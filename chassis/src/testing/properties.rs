@@ -4,7 +4,7 @@ use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 /// Runs the test with 500 values, and tells the smallest that breaks it.
-pub(crate) fn hold<S: Strategy>(values: S, test: impl Fn(S::Value)) {
+pub fn hold<S: Strategy>(values: S, test: impl Fn(S::Value)) {
     let seed = RngSeed::Fixed(20_261_128);
     let config =
         Config { cases: 500, failure_persistence: None, rng_seed: seed, ..Config::default() };
