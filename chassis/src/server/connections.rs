@@ -136,8 +136,8 @@ impl Connections {
         builder.timer(TokioTimer::new()).header_read_timeout(self.header_read_timeout);
         builder.max_buf_size(HTTP1_BUFFER);
         let mut connection = builder.serve_connection(TokioIo::new(stream), service);
-        let (idle, stalled) = (std::future::pending(), std::future::pending());
-        self.run(Pin::new(&mut connection), backlog, idle, stalled).await;
+        let never = std::future::pending;
+        self.run(Pin::new(&mut connection), backlog, never(), never(), never()).await;
         // hyper just drops those whose time for headers is up, which idle ones are as well.
         if !backlog.exists() {
             self.close(connection.into_parts().io.into_inner()).await;
@@ -172,7 +172,9 @@ impl Connections {
             .keep_alive_timeout(self.header_read_timeout);
         let connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let idle = streams.idle_for(self.header_read_timeout);
-        self.run(connection, backlog, idle, streams.stalled_for(self.write_stall)).await;
+        let (still_idle, stalled) =
+            (streams.idle_for(self.write_stall), streams.stalled_for(self.write_stall));
+        self.run(connection, backlog, idle, still_idle, stalled).await;
     }
 
     async fn run<C: GracefulConnection>(
@@ -180,9 +182,11 @@ impl Connections {
         mut connection: Pin<&mut C>,
         backlog: &Backlog,
         idle: impl Future<Output = ()>,
+        still_idle: impl Future<Output = ()>,
         stalled: impl Future<Output = ()>,
     ) {
         let mut stalled = pin!(stalled);
+        let mut was_idle = false;
         // A connection ends in many ways that are no fault of ours; requests tell their own story.
         // It comes first: a request that has arrived is begun before the end is thought of.
         tokio::select! {
@@ -191,12 +195,19 @@ impl Connections {
             () = self.cut.cancelled() => return self.count_unsent(backlog),
             () = stalled.as_mut() => return,
             () = self.finish.cancelled() => connection.as_mut().graceful_shutdown(),
-            () = idle => connection.as_mut().graceful_shutdown(),
+            () = idle => {
+                was_idle = true;
+                connection.as_mut().graceful_shutdown();
+            }
         }
         tokio::select! {
+            biased;
             _ = connection.as_mut() => {}
             () = self.cut.cancelled() => self.count_unsent(backlog),
             () = stalled.as_mut() => {}
+            // h2 ends it neither before its ping is answered, nor while the client leaves no window for
+            // what it holds of answers that are over for everybody else.
+            () = still_idle, if was_idle => {}
         }
     }
 

@@ -17,7 +17,7 @@ pub(super) struct Streams {
     begun: AtomicUsize,
     ended: AtomicUsize,
     answered: AtomicUsize,
-    /// Pieces of answers that the client has made room for.
+    /// Pieces of answers that the client has made some room for.
     taken: AtomicUsize,
 }
 
@@ -86,7 +86,8 @@ impl<B: Body + Unpin> Body for Answered<B> {
     type Data = B::Data;
     type Error = B::Error;
 
-    /// hyper asks when there is room in the client's window.
+    /// hyper asks once there is room for one byte in the client's window, and hands what it gets to h2. So
+    /// an answer in one piece has ended here while all but that byte waits there.
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -68,7 +68,11 @@ pub(crate) fn text(value: &str) -> Vec<u8> {
 impl Raw {
     /// The next frame that is none of the connection's small talk.
     pub(crate) async fn frame(&mut self) -> Frame {
-        loop {
+        self.frame_or_end().await.expect("closed instead of a frame")
+    }
+
+    async fn frame_or_end(&mut self) -> Option<Frame> {
+        while self.has(9).await {
             let head = self.bytes(9).await;
             let number =
                 |bytes: &[u8]| bytes.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
@@ -76,7 +80,28 @@ impl Raw {
             let payload = self.bytes(length).await;
             let (kind, flags, stream) = (head[3], head[4], number(&head[5..]));
             if kind != SETTINGS && kind != 8 {
-                return Frame { kind, flags, stream, payload };
+                return Some(Frame { kind, flags, stream, payload });
+            }
+        }
+        None
+    }
+
+    /// Answers all pings until the service closes the connection.
+    pub(crate) async fn answers_pings(&mut self) {
+        self.answers_pings_if(|_, _| true).await;
+    }
+
+    /// Answers the pings that keep it alive until the service closes the connection, but not the other one,
+    /// by which the service would learn that its GOAWAY has arrived.
+    pub(crate) async fn only_keeps_alive(&mut self) {
+        self.answers_pings_if(|first, ping| first == ping).await;
+    }
+
+    async fn answers_pings_if(&mut self, is_to_be: impl Fn(&[u8], &[u8]) -> bool) {
+        let mut first = None;
+        while let Some(Frame { kind, payload, .. }) = self.frame_or_end().await {
+            if kind == PING && is_to_be(first.get_or_insert(payload.clone()), &payload) {
+                self.send(frame(PING, ACK, 0, &payload)).await;
             }
         }
     }
