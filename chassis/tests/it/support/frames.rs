@@ -20,6 +20,9 @@ pub(crate) const END_HEADERS: u8 = 4;
 pub(crate) const REFUSED_STREAM: u32 = 7;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
+/// The ping by which h2 learns that its GOAWAY has arrived.
+const GOAWAY_PING: [u8; 8] = [0x0b, 0x7b, 0xa2, 0xf0, 0x8b, 0x9b, 0xfe, 0x54];
+
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A frame that was received.
@@ -88,19 +91,17 @@ impl Raw {
 
     /// Answers all pings until the service closes the connection.
     pub(crate) async fn answers_pings(&mut self) {
-        self.answers_pings_if(|_, _| true).await;
+        self.answers_pings_but(&[]).await;
     }
 
-    /// Answers the pings that keep it alive until the service closes the connection, but not the other one,
-    /// by which the service would learn that its GOAWAY has arrived.
+    /// Answers the pings that keep it alive until the service closes the connection.
     pub(crate) async fn only_keeps_alive(&mut self) {
-        self.answers_pings_if(|first, ping| first == ping).await;
+        self.answers_pings_but(&GOAWAY_PING).await;
     }
 
-    async fn answers_pings_if(&mut self, is_to_be: impl Fn(&[u8], &[u8]) -> bool) {
-        let mut first = None;
+    async fn answers_pings_but(&mut self, unanswered: &[u8]) {
         while let Some(Frame { kind, payload, .. }) = self.frame_or_end().await {
-            if kind == PING && is_to_be(first.get_or_insert(payload.clone()), &payload) {
+            if kind == PING && payload != unanswered {
                 self.send(frame(PING, ACK, 0, &payload)).await;
             }
         }
