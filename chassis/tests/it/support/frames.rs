@@ -71,7 +71,7 @@ pub(crate) fn text(value: &str) -> Vec<u8> {
 impl Raw {
     /// The next frame that is none of the connection's small talk.
     pub(crate) async fn frame(&mut self) -> Frame {
-        self.frame_or_end().await.expect("closed instead of a frame")
+        self.frame_or_end().await.unwrap()
     }
 
     async fn frame_or_end(&mut self) -> Option<Frame> {
