@@ -7,6 +7,7 @@ mod backlog;
 mod begun;
 mod connections;
 mod opening;
+mod places;
 mod refusals;
 mod sniff;
 mod streams;
@@ -23,6 +24,7 @@ use tokio::sync::Semaphore;
 use tracing::instrument::WithSubscriber;
 
 use self::connections::Connections;
+use self::places::Places;
 use crate::http::settings::ServerSettings;
 use crate::lifecycle::Outcome;
 use crate::telemetry::Telemetry;
@@ -163,21 +165,23 @@ impl Running {
 
 async fn accept(listener: TcpListener, max: usize, connections: Arc<Connections>) {
     let tasks = &connections.tasks;
-    let places = Arc::new(Semaphore::new(max));
+    let places = Arc::new(Places::new(max));
     loop {
-        let next = async {
-            let place = places.clone().acquire_owned().await;
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             biased;
             () = connections.closed.cancelled() => break,
-            next = next => next,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
+            // Its place comes second: nobody makes room for those who may never come.
             Ok((stream, peer)) => {
-                let connection = connections.clone().connection(stream, peer);
-                tasks.spawn(async move { (connection.await, place) }.with_current_subscriber());
+                let place = tokio::select! {
+                    biased;
+                    () = connections.closed.cancelled() => places.last(),
+                    place = places.take() => place,
+                };
+                let connection = connections.clone().connection(stream, peer, place);
+                tasks.spawn(connection.with_current_subscriber());
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -190,7 +194,8 @@ async fn accept(listener: TcpListener, max: usize, connections: Arc<Connections>
         return;
     };
     while let Ok((stream, peer)) = already_accepted(&listener) {
-        tasks.spawn(connections.clone().connection(stream, peer).with_current_subscriber());
+        let connection = connections.clone().connection(stream, peer, places.last());
+        tasks.spawn(connection.with_current_subscriber());
     }
 }
 

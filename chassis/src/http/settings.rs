@@ -27,7 +27,7 @@ crate::settings! {
         pub body_limit: ByteSize = ByteSize::mib(1),
         /// Requests beyond it are answered 503 at once.
         pub max_in_flight: usize = 1024,
-        /// Connections beyond it wait in the listener's queue.
+        /// Beyond it those that have been idle longest are closed for new ones, which wait while all are busy.
         pub max_connections: usize = 10_000,
         /// Proxies whose `X-Forwarded-For` and `Forwarded` entries are believed, from the right.
         pub trusted_proxies: Vec<IpNet> = Vec::new(),

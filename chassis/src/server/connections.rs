@@ -29,7 +29,7 @@ use tracing::instrument::WithSubscriber;
 
 use super::backlog::Backlog;
 use super::begun::Begun;
-use super::streams::Streams;
+use super::places::{Place, Taken};
 use crate::http::exchange::CutOff;
 use crate::telemetry::Telemetry;
 use crate::tls::Served;
@@ -113,33 +113,47 @@ impl Connections {
     }
 
     /// Answers the requests of one connection until it ends.
-    pub(super) async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+    pub(super) async fn connection(
+        self: Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        taken: Taken,
+    ) {
+        let place = taken.place();
         self.telemetry.metrics().server_connections.inc();
         let local = stream.local_addr().ok();
         // Answers are written whole; waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
         let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
-        self.clone().open(stream, local, peer).await;
+        tokio::select! {
+            biased;
+            () = self.clone().open(stream, local, peer, &place) => {}
+            () = place.is_overdue() => {}
+        }
         self.telemetry.metrics().server_connections.dec();
     }
 
     pub(super) async fn http1(
         self: Arc<Self>,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        backlog: &Backlog,
         local: Option<SocketAddr>,
         peer: SocketAddr,
+        place: &Place,
     ) {
-        let service = service_fn(|request| Begun::new(self.clone().answer(request, local, peer)));
+        let service = service_fn(|request| {
+            let stream = place.requests.begin();
+            let answer = Begun::new(self.clone().answer(request, local, peer));
+            async move { answer.await.map(|answer| answer.map(|body| stream.answer(body))) }
+        });
         let mut builder = http1::Builder::new();
         // hyper's limit for headers ends idle connections as well.
         builder.timer(TokioTimer::new()).header_read_timeout(self.header_read_timeout);
         builder.max_buf_size(HTTP1_BUFFER);
         let mut connection = builder.serve_connection(TokioIo::new(stream), service);
-        let (idle, stalled) = (std::future::pending(), std::future::pending());
-        self.run(Pin::new(&mut connection), backlog, idle, stalled).await;
+        let never = std::future::pending;
+        self.run(Pin::new(&mut connection), place, never(), never(), never()).await;
         // hyper just drops those whose time for headers is up, which idle ones are as well.
-        if !backlog.exists() {
+        if !place.backlog.exists() {
             self.close(connection.into_parts().io.into_inner()).await;
         }
     }
@@ -147,11 +161,11 @@ impl Connections {
     pub(super) async fn http2(
         self: Arc<Self>,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        backlog: &Backlog,
         local: Option<SocketAddr>,
         peer: SocketAddr,
+        place: &Place,
     ) {
-        let streams = Arc::new(Streams::default());
+        let streams = &place.requests;
         let service = service_fn(|request| {
             let stream = streams.begin();
             let answer = self.clone().answer(request, local, peer);
@@ -172,31 +186,43 @@ impl Connections {
             .keep_alive_timeout(self.header_read_timeout);
         let connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let idle = streams.idle_for(self.header_read_timeout);
-        self.run(connection, backlog, idle, streams.stalled_for(self.write_stall)).await;
+        let (still_idle, stalled) =
+            (streams.idle_for(self.write_stall), streams.stalled_for(self.write_stall));
+        self.run(connection, place, idle, still_idle, stalled).await;
     }
 
     async fn run<C: GracefulConnection>(
         &self,
         mut connection: Pin<&mut C>,
-        backlog: &Backlog,
+        place: &Place,
         idle: impl Future<Output = ()>,
+        still_idle: impl Future<Output = ()>,
         stalled: impl Future<Output = ()>,
     ) {
         let mut stalled = pin!(stalled);
+        let mut was_idle = false;
         // A connection ends in many ways that are no fault of ours; requests tell their own story.
         // It comes first: a request that has arrived is begun before the end is thought of.
         tokio::select! {
             biased;
             _ = connection.as_mut() => return,
-            () = self.cut.cancelled() => return self.count_unsent(backlog),
+            () = self.cut.cancelled() => return self.count_unsent(&place.backlog),
             () = stalled.as_mut() => return,
             () = self.finish.cancelled() => connection.as_mut().graceful_shutdown(),
-            () = idle => connection.as_mut().graceful_shutdown(),
+            () = place.is_needed() => connection.as_mut().graceful_shutdown(),
+            () = idle => {
+                was_idle = true;
+                connection.as_mut().graceful_shutdown();
+            }
         }
         tokio::select! {
+            biased;
             _ = connection.as_mut() => {}
-            () = self.cut.cancelled() => self.count_unsent(backlog),
+            () = self.cut.cancelled() => self.count_unsent(&place.backlog),
             () = stalled.as_mut() => {}
+            // h2 ends it neither before its ping is answered, nor while the client leaves no window for
+            // what it holds of answers that are over for everybody else.
+            () = still_idle, if was_idle => {}
         }
     }
 

@@ -13,8 +13,9 @@ use tokio::time::{Sleep, sleep};
 use tokio_io_timeout::TimeoutWriter;
 use tokio_rustls::TlsAcceptor;
 
-use super::backlog::{Backlog, Watched};
+use super::backlog::Watched;
 use super::connections::Connections;
+use super::places::Place;
 use super::refusals::Refusals;
 use super::sniff::{HTTP2_PREFACE, Rewound, sniff};
 use crate::http::client_address::Client;
@@ -24,7 +25,7 @@ use crate::tls::Served;
 enum Unopened {
     Failed(io::Error),
     Late,
-    /// It is the listener that ends.
+    /// It is the listener that ends, or the place that another needs.
     Ending,
 }
 
@@ -36,19 +37,19 @@ impl Connections {
         stream: TcpStream,
         local: Option<SocketAddr>,
         peer: SocketAddr,
+        place: &Place,
     ) {
         let (reader, writer) = stream.into_split();
         let mut writer = TimeoutWriter::new(writer);
         writer.set_timeout(Some(self.write_stall));
-        let backlog = Backlog::default();
         // Watched below TLS, which itself takes what the socket does not.
-        let writer = Watched::new(Box::pin(writer), backlog.clone());
+        let writer = Watched::new(Box::pin(writer), place.backlog.clone());
         let stream = tokio::io::join(reader, writer);
         let limit = pin!(sleep(self.header_read_timeout));
         match self.tls.as_ref().map(Served::acceptor) {
-            None => self.speak(stream, None, limit, &backlog, local, peer).await,
+            None => self.speak(stream, None, limit, local, peer, place).await,
             // In a box: a connection without TLS need not have room for it.
-            Some(tls) => Box::pin(self.secure(tls, stream, limit, &backlog, local, peer)).await,
+            Some(tls) => Box::pin(self.secure(tls, stream, limit, local, peer, place)).await,
         }
     }
 
@@ -57,16 +58,16 @@ impl Connections {
         tls: TlsAcceptor,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         mut limit: Pin<&mut Sleep>,
-        backlog: &Backlog,
         local: Option<SocketAddr>,
         peer: SocketAddr,
+        place: &Place,
     ) {
-        let stream = match self.within(limit.as_mut(), tls.accept(stream)).await {
+        let stream = match self.within(place, limit.as_mut(), tls.accept(stream)).await {
             Ok(stream) => stream,
             Err(unopened) => return self.count(&unopened),
         };
         let agreed = stream.get_ref().1.alpn_protocol().map(|protocol| protocol == b"h2");
-        self.speak(stream, agreed, limit, backlog, local, peer).await;
+        self.speak(stream, agreed, limit, local, peer, place).await;
     }
 
     async fn speak(
@@ -74,11 +75,11 @@ impl Connections {
         mut stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         agreed_on_http2: Option<bool>,
         limit: Pin<&mut Sleep>,
-        backlog: &Backlog,
         local: Option<SocketAddr>,
         peer: SocketAddr,
+        place: &Place,
     ) {
-        let Ok(start) = self.within(limit, sniff(&mut stream)).await else {
+        let Ok(start) = self.within(place, limit, sniff(&mut stream)).await else {
             return self.close(stream).await;
         };
         let http2 = start == HTTP2_PREFACE;
@@ -87,7 +88,7 @@ impl Connections {
         }
         let stream = Rewound::new(start, stream);
         if http2 {
-            self.http2(stream, backlog, local, peer).await;
+            self.http2(stream, local, peer, place).await;
         } else {
             let client = Client {
                 address: Some(peer.ip().to_canonical()),
@@ -95,13 +96,14 @@ impl Connections {
                 https: self.tls.is_some(),
             };
             let stream = Refusals::new(stream, client, self.telemetry.clone(), self.is_api);
-            self.http1(stream, backlog, local, peer).await;
+            self.http1(stream, local, peer, place).await;
         }
     }
 
     /// What a client must do before its first request.
     async fn within<T>(
         &self,
+        place: &Place,
         limit: Pin<&mut Sleep>,
         work: impl Future<Output = io::Result<T>>,
     ) -> Result<T, Unopened> {
@@ -109,6 +111,7 @@ impl Connections {
             biased;
             done = work => done.map_err(Unopened::Failed),
             () = limit => Err(Unopened::Late),
+            () = place.is_needed() => Err(Unopened::Ending),
             () = self.finish.cancelled() => Err(Unopened::Ending),
             // Where there was no time to drain, nothing was told to finish.
             () = self.cut.cancelled() => Err(Unopened::Ending),

@@ -1,23 +1,25 @@
-//! The streams of one HTTP/2 connection, of which hyper tells nothing: whether any is open, and whether
-//! the client takes what it is answered.
+//! The streams of one connection, of which hyper tells nothing: whether any is open, and whether the client
+//! takes what it is answered. Over HTTP/1 each request is one.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::body::{Body, Frame, SizeHint};
 
 /// Counts of one connection. A client that answers pings and asks for nothing else would hold its place
 /// for ever, and so would one that opens no window for its answers: nothing is written for it, so no
 /// write can stall.
-#[derive(Default)]
 pub(super) struct Streams {
+    since: Instant,
+    /// When the last one began or ended, in microseconds.
+    used: AtomicU64,
     begun: AtomicUsize,
     ended: AtomicUsize,
     answered: AtomicUsize,
-    /// Pieces of answers that the client has made room for.
+    /// Pieces of answers that the client has made some room for.
     taken: AtomicUsize,
 }
 
@@ -34,8 +36,40 @@ pub(super) struct Answered<B> {
 }
 
 impl Streams {
+    /// Of a connection that begins now; times count from the given one.
+    pub(super) fn new(since: Instant) -> Self {
+        let streams = Self {
+            since,
+            used: AtomicU64::new(0),
+            begun: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
+            answered: AtomicUsize::new(0),
+            taken: AtomicUsize::new(0),
+        };
+        streams.touch();
+        streams
+    }
+
+    /// None is open.
+    pub(super) fn are_over(&self) -> bool {
+        // In this order: one that begins in between makes it busy, never idle.
+        let ended = self.ended.load(Ordering::Acquire);
+        ended == self.begun.load(Ordering::Acquire)
+    }
+
+    /// When it last was of use; comparable among connections that count from the same time.
+    pub(super) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    fn touch(&self) {
+        let now = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.used.store(now, Ordering::Relaxed);
+    }
+
     pub(super) fn begin(self: &Arc<Self>) -> Stream {
-        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.begun.fetch_add(1, Ordering::AcqRel);
+        self.touch();
         Stream { streams: self.clone(), is_answered: false }
     }
 
@@ -78,7 +112,8 @@ impl Drop for Stream {
         if self.is_answered {
             self.streams.answered.fetch_sub(1, Ordering::Relaxed);
         }
-        self.streams.ended.fetch_add(1, Ordering::Relaxed);
+        self.streams.touch();
+        self.streams.ended.fetch_add(1, Ordering::AcqRel);
     }
 }
 
@@ -86,7 +121,8 @@ impl<B: Body + Unpin> Body for Answered<B> {
     type Data = B::Data;
     type Error = B::Error;
 
-    /// hyper asks when there is room in the client's window.
+    /// hyper asks once there is room for one byte in the client's window, and hands what it gets to h2. So
+    /// an answer in one piece has ended here while all but that byte waits there.
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

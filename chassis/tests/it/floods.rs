@@ -7,7 +7,7 @@ use crate::support::frames::{
     REFUSED_STREAM, RST_STREAM, SETTINGS, connect, fields, frame, get, text,
 };
 use crate::support::raw::{Raw, request};
-use crate::support::{App, PATIENCE, eventually};
+use crate::support::{App, PATIENCE, eventually, in_time};
 
 /// `SETTINGS_INITIAL_WINDOW_SIZE`
 const INITIAL_WINDOW: u16 = 4;
@@ -127,6 +127,26 @@ async fn an_http2_client_that_opens_no_window_for_its_answers_is_cut_off() {
 }
 
 #[tokio::test]
+async fn an_http2_client_with_a_window_of_one_byte_is_cut_off() {
+    let app = impatient().await;
+    let mut connection = connect(&app, &[(INITIAL_WINDOW, 1)]).await;
+    let many: Vec<u8> = (0..10).flat_map(|i| get(2 * i + 1, "/plain")).collect();
+    connection.send(many).await;
+    in_time("a connection with a shut window", connection.answers_pings()).await;
+    eventually("no connection", || app.connections() == 0.0).await;
+    assert_served(&app).await;
+}
+
+#[tokio::test]
+async fn an_http2_client_that_does_not_hear_that_it_shall_go_is_cut_off() {
+    let app = impatient().await;
+    let mut connection = connect(&app, &[]).await;
+    in_time("a connection that stays", connection.only_keeps_alive()).await;
+    eventually("no connection", || app.connections() == 0.0).await;
+    assert_served(&app).await;
+}
+
+#[tokio::test]
 async fn an_http1_client_that_reads_no_answers_is_cut_off() {
     let app = stalling_shortly().await;
     let mut connection = Raw::narrow(app.client.address()).await;
@@ -198,6 +218,15 @@ async fn stalling_shortly() -> App {
         settings.write_stall = Some(Duration::from_millis(200));
         // Pings that are not answered end a connection too, and shall not be what is seen here.
         settings.stack.server.header_read_timeout = 2 * PATIENCE;
+    })
+    .await
+}
+
+/// Sends idle clients away at once, and waits for none of them.
+async fn impatient() -> App {
+    App::with(|settings| {
+        settings.write_stall = Some(Duration::from_millis(200));
+        settings.stack.server.header_read_timeout = Duration::from_millis(500);
     })
     .await
 }

@@ -105,16 +105,18 @@ async fn the_time_for_headers_is_not_the_time_for_handlers_and_bodies() {
 async fn connections_beyond_the_limit_wait_for_a_place() {
     let app = App::with(|settings| settings.stack.server.max_connections = 2).await;
     let mut first = app.raw().await;
-    let mut second = app.raw().await;
-    for connection in [&mut first, &mut second] {
-        connection.get("/plain", "early").await;
-        let _ = connection.answer().await.expect(200);
+    first.get("/slow", "early").await;
+    let mut second = app.http2().await;
+    let slow = second.request(GET, "/slow");
+    let slow = tokio::spawn(second.begin(slow));
+    for _ in 0..2 {
+        app.gate.arrival().await;
     }
     let mut third = app.raw().await;
     third.get("/plain", "third").await;
     for _ in 0..20 {
-        second.get("/plain", "again").await;
-        let _ = second.answer().await.expect(200);
+        let again = second.request(GET, "/plain");
+        let _ = second.send(again, "").await.expect(200);
         assert_eq!(app.connections(), 2.0);
     }
     assert!(app.witness.lines_of("third").is_empty());
@@ -122,6 +124,8 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
     drop(first);
     let _ = third.answer().await.expect(200);
     assert_eq!(app.connections(), 2.0);
+    app.gate.open();
+    assert_eq!(slow.await.unwrap(), 200);
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ mod log_lines;
 mod methods;
 mod operators;
 mod panics;
+mod places;
 mod rate_limit;
 mod repeated;
 mod retries;

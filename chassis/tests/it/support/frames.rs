@@ -20,6 +20,9 @@ pub(crate) const END_HEADERS: u8 = 4;
 pub(crate) const REFUSED_STREAM: u32 = 7;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
+/// The ping by which h2 learns that its GOAWAY has arrived.
+const GOAWAY_PING: [u8; 8] = [0x0b, 0x7b, 0xa2, 0xf0, 0x8b, 0x9b, 0xfe, 0x54];
+
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A frame that was received.
@@ -68,7 +71,11 @@ pub(crate) fn text(value: &str) -> Vec<u8> {
 impl Raw {
     /// The next frame that is none of the connection's small talk.
     pub(crate) async fn frame(&mut self) -> Frame {
-        loop {
+        self.frame_or_end().await.unwrap()
+    }
+
+    async fn frame_or_end(&mut self) -> Option<Frame> {
+        while self.has(9).await {
             let head = self.bytes(9).await;
             let number =
                 |bytes: &[u8]| bytes.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
@@ -76,7 +83,26 @@ impl Raw {
             let payload = self.bytes(length).await;
             let (kind, flags, stream) = (head[3], head[4], number(&head[5..]));
             if kind != SETTINGS && kind != 8 {
-                return Frame { kind, flags, stream, payload };
+                return Some(Frame { kind, flags, stream, payload });
+            }
+        }
+        None
+    }
+
+    /// Answers all pings until the service closes the connection.
+    pub(crate) async fn answers_pings(&mut self) {
+        self.answers_pings_but(&[]).await;
+    }
+
+    /// Answers the pings that keep it alive until the service closes the connection.
+    pub(crate) async fn only_keeps_alive(&mut self) {
+        self.answers_pings_but(&GOAWAY_PING).await;
+    }
+
+    async fn answers_pings_but(&mut self, unanswered: &[u8]) {
+        while let Some(Frame { kind, payload, .. }) = self.frame_or_end().await {
+            if kind == PING && payload != unanswered {
+                self.send(frame(PING, ACK, 0, &payload)).await;
             }
         }
     }

@@ -113,10 +113,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
 
     /// The next bytes, so many of them.
     pub(crate) async fn bytes(&mut self, count: usize) -> Vec<u8> {
-        while self.unread.len() < count {
-            assert!(self.read().await, "closed within these bytes");
-        }
+        assert!(self.has(count).await, "closed within these bytes");
         self.unread.drain(..count).collect()
+    }
+
+    /// Whether so many bytes come before the service closes the connection.
+    pub(crate) async fn has(&mut self, count: usize) -> bool {
+        while self.unread.len() < count {
+            if !self.read().await {
+                return false;
+            }
+        }
+        true
     }
 
     /// Everything until the service closes the connection.
