@@ -220,8 +220,8 @@ impl Connections {
             _ = connection.as_mut() => {}
             () = self.cut.cancelled() => self.count_unsent(&place.backlog),
             () = stalled.as_mut() => {}
-            // h2 ends it neither before its ping is answered, nor while the client leaves no window for
-            // what it holds of answers that are over for everybody else.
+            // h2 does not end it while the client leaves no window for what it holds of answers that are
+            // over for everybody else.
             () = still_idle, if was_idle => {}
         }
     }
