@@ -14,11 +14,16 @@ use chassis::database::{Database, violated_constraint};
 use chassis::problem::chain;
 use chassis::recurring::Recurring;
 use chrono::{DateTime, SubsecRound, Utc};
-use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
 };
 use uuid::Uuid;
+
+mod attempt;
+
+pub use attempt::Attempt;
+use attempt::Held;
 
 /// People mistype, and several programs may share an account: so many wrong passwords cost no waiting.
 pub const FREE: i32 = 10;
@@ -28,8 +33,6 @@ const FIRST_DELAY: Duration = Duration::from_secs(1);
 pub const LONGEST_DELAY: Duration = Duration::from_mins(15);
 /// Nobody has guessed for so long: the count begins anew.
 const FORGOTTEN_AFTER: Duration = Duration::from_hours(24);
-/// A network counts by itself for so long after a login from there.
-const KNOWN_FOR: Duration = Duration::from_hours(30 * 24);
 /// Whoever loses against as many others in a row may as well wait.
 const ROUNDS: i32 = 2 * FREE;
 /// As many rows as one transaction deletes without being in the way of others.
@@ -42,6 +45,7 @@ const KEY_TAKEN: [&str; 2] = ["login_failures_pkey", "PRIMARY"];
 pub struct Attempts(Database);
 
 /// Whose password is guessed at, and from where.
+#[derive(Clone, Copy)]
 pub struct Guessed {
     account: [u8; 32],
     /// The count of all networks that are not known.
@@ -56,14 +60,6 @@ pub enum Begun {
     Allowed(Box<Attempt>),
     /// Not before so long, whatever the password.
     Delayed(Duration),
-}
-
-/// An attempt that is counted as a failure until it is told otherwise.
-#[must_use = "an attempt stays a failure unless it succeeded"]
-pub struct Attempt {
-    database: Database,
-    guessed: Guessed,
-    row: row::Model,
 }
 
 /// What a further failure has brought about.
@@ -115,11 +111,13 @@ impl Attempts {
             }
             let next = next(&guessed, own, current, now);
             let stored = rows.iter().find(|row| row.key_hash == next.key_hash);
+            // Held before it is stored: whoever leaves meanwhile must not leave a failure behind.
+            let held = Held::new(self.0.clone(), guessed, next.clone());
+            let attempt = Attempt::holding(held);
             if self.put(stored, &next).await? {
-                let database = self.0.clone();
-                let attempt = Attempt { database, guessed, row: next };
                 return Ok(Begun::Allowed(Box::new(attempt)));
             }
+            attempt.forget();
         }
         Ok(Begun::Delayed(FIRST_DELAY))
     }
@@ -193,58 +191,6 @@ impl Attempts {
             .filter(Column::KeyHash.eq(stored.key_hash.clone()))
             .filter(Column::AttemptId.eq(stored.attempt_id));
         Ok(db.retrying(|| update.clone().exec(db)).await?.rows_affected > 0)
-    }
-}
-
-impl Attempt {
-    /// The password was right: its failures are forgotten, and the network is known from now on. What
-    /// strangers have failed stays counted when the network was known before.
-    pub async fn succeeded(self) -> Result<(), DbErr> {
-        let (db, shared) = (&self.database, self.guessed.shared.to_vec());
-        if let Some(own) = self.guessed.own {
-            db.retrying(|| self.know(own).exec_without_returning(db)).await?;
-        }
-        if self.row.key_hash == shared {
-            db.retrying(|| Entity::delete_by_id(shared.clone()).exec(db)).await?;
-        }
-        Ok(())
-    }
-
-    /// The password was not looked at: the attempt does not count. Where that cannot be stored, it does.
-    pub async fn undo(self) {
-        let update = Entity::update_many()
-            .col_expr(Column::Failures, Expr::value(self.row.failures - 1))
-            .col_expr(Column::OpenAt, Expr::value(now()))
-            .filter(Column::KeyHash.eq(self.row.key_hash.clone()))
-            .filter(Column::AttemptId.eq(self.row.attempt_id));
-        if self.database.retrying(|| update.clone().exec(&self.database)).await.is_err() {
-            tracing::debug!("an attempt that was not made stays counted");
-        }
-    }
-
-    /// The password was wrong.
-    pub fn failed(self) -> Option<Reached> {
-        let (before, now) = (delay(self.row.failures - 1), delay(self.row.failures));
-        match (before.is_zero(), now == LONGEST_DELAY) {
-            (true, _) if !now.is_zero() => Some(Reached::Delay),
-            (_, true) if before < now => Some(Reached::LongestDelay),
-            _ => None,
-        }
-    }
-
-    fn know(&self, own: [u8; 32]) -> sea_orm::Insert<row::ActiveModel> {
-        let now = now();
-        let known = row::Model {
-            key_hash: own.to_vec(),
-            attempt_id: Uuid::now_v7(),
-            failures: 0,
-            open_at: now,
-            expires_at: now + KNOWN_FOR,
-            ..self.row.clone()
-        };
-        let renewed = [Column::AttemptId, Column::Failures, Column::OpenAt, Column::ExpiresAt];
-        Entity::insert(known.into_active_model())
-            .on_conflict(OnConflict::column(Column::KeyHash).update_columns(renewed).to_owned())
     }
 }
 

@@ -193,6 +193,25 @@ async fn an_attempt_that_was_not_made_does_not_count() {
 }
 
 #[tokio::test]
+async fn an_attempt_that_was_cut_off_does_not_count() {
+    let app = App::start().await;
+    let database = app.connection().await;
+    let attempts = Attempts::new(database.clone());
+    for _ in 0..=FREE {
+        let guessed = Guessed::login("ada@example.org", Some("192.0.2.7"));
+        match attempts.begin(guessed).await.unwrap() {
+            // As the end of a request does whose client has left or whose time is up.
+            Begun::Allowed(attempt) => drop(attempt),
+            Begun::Delayed(wait) => panic!("{wait:?}"),
+        }
+        while Entity::find().one(&database).await.unwrap().unwrap().failures > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    database.close().await;
+}
+
+#[tokio::test]
 async fn counts_that_have_expired_are_deleted_and_others_stay() {
     let app = App::start().await;
     for number in 0..3 {
