@@ -79,7 +79,7 @@ impl AuthContext {
             registration: settings.registration,
             tokens: Tokens::new(settings)?,
             sessions: Sessions::new(database.clone(), settings.lifetimes()),
-            attempts: Attempts::new(database.clone()),
+            attempts: Attempts::new(database.clone()).with_sessions_of(settings.session_ttl),
             oidc,
             database,
             hasher,

@@ -33,6 +33,9 @@ const FIRST_DELAY: Duration = Duration::from_secs(1);
 pub const LONGEST_DELAY: Duration = Duration::from_mins(15);
 /// Nobody has guessed for so long: the count begins anew.
 const FORGOTTEN_AFTER: Duration = Duration::from_hours(24);
+/// A network stays known for so much longer than the session that began there: who signs in anew after
+/// that is no stranger.
+const KNOWN_AFTER_SESSION: Duration = Duration::from_hours(60 * 24);
 /// Whoever loses against as many others in a row may as well wait.
 const ROUNDS: i32 = 2 * FREE;
 /// As many rows as one transaction deletes without being in the way of others.
@@ -42,7 +45,11 @@ const KEY_TAKEN: [&str; 2] = ["login_failures_pkey", "PRIMARY"];
 
 /// Counts attempts in this database. Cheap to clone.
 #[derive(Clone)]
-pub struct Attempts(Database);
+pub struct Attempts {
+    database: Database,
+    /// A network counts by itself for so long after a login from there.
+    known_for: Duration,
+}
 
 /// Whose password is guessed at, and from where.
 #[derive(Clone, Copy)]
@@ -90,7 +97,12 @@ impl Guessed {
 impl Attempts {
     /// Attempts on the users in this database.
     pub fn new(database: Database) -> Self {
-        Self(database)
+        Self { database, known_for: KNOWN_AFTER_SESSION }
+    }
+
+    /// The same where sessions last for so long.
+    pub fn with_sessions_of(self, session_ttl: Duration) -> Self {
+        Self { known_for: session_ttl.saturating_add(KNOWN_AFTER_SESSION), ..self }
     }
 
     /// Counts an attempt, or says how long the next one has to wait. The statements are the same for an
@@ -99,7 +111,8 @@ impl Attempts {
         for _ in 0..ROUNDS {
             let keys = [Some(guessed.shared), guessed.own].into_iter().flatten();
             let keys = keys.map(|key| key.to_vec());
-            let rows = Entity::find().filter(Column::KeyHash.is_in(keys)).all(&self.0).await?;
+            let rows =
+                Entity::find().filter(Column::KeyHash.is_in(keys)).all(&self.database).await?;
             let now = now();
             let fresh =
                 |key: [u8; 32]| rows.iter().find(|row| row.key_hash == key && row.expires_at > now);
@@ -112,7 +125,7 @@ impl Attempts {
             let next = next(&guessed, own, current, now);
             let stored = rows.iter().find(|row| row.key_hash == next.key_hash);
             // Held before it is stored: whoever leaves meanwhile must not leave a failure behind.
-            let held = Held::new(self.0.clone(), guessed, next.clone());
+            let held = Held::new(self, guessed, next.clone());
             let attempt = Attempt::holding(held);
             if self.put(stored, &next).await? {
                 return Ok(Begun::Allowed(Box::new(attempt)));
@@ -131,7 +144,7 @@ impl Attempts {
             .col_expr(Column::AttemptId, Expr::value(Uuid::now_v7()))
             .col_expr(Column::OpenAt, Expr::value(now()))
             .filter(Column::AccountHash.is_in(accounts));
-        self.0.retrying(|| update.clone().exec(&self.0)).await?;
+        self.database.retrying(|| update.clone().exec(&self.database)).await?;
         Ok(())
     }
 
@@ -142,7 +155,7 @@ impl Attempts {
             let expired = Entity::find().select_only().column(Column::KeyHash);
             let expired = expired.filter(Column::ExpiresAt.lte(by));
             let oldest = expired.order_by_asc(Column::ExpiresAt).limit(BATCH);
-            let keys: Vec<Vec<u8>> = oldest.into_tuple().all(&self.0).await?;
+            let keys: Vec<Vec<u8>> = oldest.into_tuple().all(&self.database).await?;
             if keys.is_empty() {
                 return Ok(forgotten);
             }
@@ -150,7 +163,7 @@ impl Attempts {
             let delete = Entity::delete_many()
                 .filter(Column::KeyHash.is_in(keys))
                 .filter(Column::ExpiresAt.lte(by));
-            let deleted = self.0.retrying(|| delete.clone().exec(&self.0)).await?;
+            let deleted = self.database.retrying(|| delete.clone().exec(&self.database)).await?;
             forgotten += deleted.rows_affected;
         }
     }
@@ -173,7 +186,7 @@ impl Attempts {
 
     /// Puts a count in the place of the stored one; false where another attempt was faster.
     async fn put(&self, stored: Option<&row::Model>, next: &row::Model) -> Result<bool, DbErr> {
-        let db = &self.0;
+        let db = &self.database;
         let columns = next.clone().into_active_model();
         let Some(stored) = stored else {
             let insert = || Entity::insert(columns.clone()).exec_without_returning(db);

@@ -11,10 +11,8 @@ use tokio::time::sleep;
 use tracing::instrument::WithSubscriber;
 use uuid::Uuid;
 
-use super::{Guessed, LONGEST_DELAY, Reached, delay, now};
+use super::{Attempts, Guessed, LONGEST_DELAY, Reached, delay, now};
 
-/// A network counts by itself for so long after a login from there.
-const KNOWN_FOR: Duration = Duration::from_hours(30 * 24);
 /// A statement that nobody waits for any more goes on for as long, at most.
 const AFTERMATH: Duration = Duration::from_secs(2);
 
@@ -26,6 +24,7 @@ pub struct Attempt(Option<Held>);
 #[derive(Clone)]
 pub(super) struct Held {
     database: Database,
+    known_for: Duration,
     guessed: Guessed,
     row: row::Model,
 }
@@ -71,8 +70,9 @@ impl Attempt {
 }
 
 impl Held {
-    pub(super) fn new(database: Database, guessed: Guessed, row: row::Model) -> Self {
-        Self { database, guessed, row }
+    pub(super) fn new(attempts: &Attempts, guessed: Guessed, row: row::Model) -> Self {
+        let Attempts { database, known_for } = attempts.clone();
+        Self { database, known_for, guessed, row }
     }
 
     async fn succeeded(&self) -> Result<(), DbErr> {
@@ -115,7 +115,7 @@ impl Held {
             attempt_id: Uuid::now_v7(),
             failures: 0,
             open_at: now,
-            expires_at: now + KNOWN_FOR,
+            expires_at: now + self.known_for,
             ..self.row.clone()
         };
         let renewed = [Column::AttemptId, Column::Failures, Column::OpenAt, Column::ExpiresAt];

@@ -155,6 +155,17 @@ async fn a_stranger_who_guesses_does_not_keep_the_owner_waiting() {
 }
 
 #[tokio::test]
+async fn a_network_is_known_for_longer_than_its_session_lasts() {
+    let app = App::start().await;
+    let ada = app.person().await;
+    let _ = app.log_in(&ada.email, PASSWORD).await.expect(200);
+    let database = app.connection().await;
+    let row = Entity::find().one(&database).await.unwrap().unwrap();
+    assert_eq!((row.expires_at - row.open_at).num_days(), 30 + 60);
+    database.close().await;
+}
+
+#[tokio::test]
 async fn whoever_holds_a_token_cannot_guess_the_password_either() {
     let app = App::start().await;
     let ada = app.person().await;
