@@ -16,7 +16,8 @@ use chassis::recurring::Recurring;
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 use uuid::Uuid;
 
@@ -137,13 +138,11 @@ impl Attempts {
 
     /// Lets the next attempts on a user's password through at once. Networks that are known stay so.
     pub async fn unlock(&self, address: &str, user: Uuid) -> Result<(), DbErr> {
-        let accounts = [Guessed::login(address, None), Guessed::proof(user)];
-        let accounts = accounts.map(|guessed| guessed.account.to_vec());
         let update = Entity::update_many()
             .col_expr(Column::Failures, Expr::value(0))
             .col_expr(Column::AttemptId, Expr::value(Uuid::now_v7()))
             .col_expr(Column::OpenAt, Expr::value(now()))
-            .filter(Column::AccountHash.is_in(accounts));
+            .filter(Column::AccountHash.is_in(accounts(address, user)));
         self.database.retrying(|| update.clone().exec(&self.database)).await?;
         Ok(())
     }
@@ -205,6 +204,18 @@ impl Attempts {
             .filter(Column::AttemptId.eq(stored.attempt_id));
         Ok(db.retrying(|| update.clone().exec(db)).await?.rows_affected > 0)
     }
+}
+
+/// Forgets what was counted of a user who is deleted.
+pub async fn forget(db: &impl ConnectionTrait, address: &str, user: Uuid) -> Result<(), DbErr> {
+    let rows = Entity::delete_many().filter(Column::AccountHash.is_in(accounts(address, user)));
+    rows.exec(db).await?;
+    Ok(())
+}
+
+/// Whatever is counted of a user.
+fn accounts(address: &str, user: Uuid) -> [Vec<u8>; 2] {
+    [Guessed::login(address, None), Guessed::proof(user)].map(|guessed| guessed.account.to_vec())
 }
 
 /// The count with one failure more: the network's own where it is known, else the shared one.

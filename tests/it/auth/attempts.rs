@@ -238,6 +238,19 @@ async fn counts_that_have_expired_are_deleted_and_others_stay() {
 }
 
 #[tokio::test]
+async fn who_is_deleted_leaves_no_guesses_behind() {
+    let app = App::start().await;
+    let ada = app.person().await;
+    app.fail(&ada.email, 1).await;
+    change(&ada, WRONG).await.problem(422);
+    let database = app.connection().await;
+    assert!(Entity::find().count(&database).await.unwrap() >= 2);
+    let _ = ada.client.delete(&ada.path()).send().await.expect(204);
+    assert_eq!(Entity::find().count(&database).await.unwrap(), 0);
+    database.close().await;
+}
+
+#[tokio::test]
 async fn nothing_of_an_address_or_a_network_is_stored() {
     let app = App::start().await;
     let ada = app.person().await;
