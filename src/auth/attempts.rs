@@ -102,6 +102,7 @@ impl Attempts {
     }
 
     /// The same where sessions last for so long.
+    #[must_use]
     pub fn with_sessions_of(self, session_ttl: Duration) -> Self {
         Self { known_for: session_ttl.saturating_add(KNOWN_AFTER_SESSION), ..self }
     }
