@@ -79,7 +79,7 @@ impl AuthContext {
             registration: settings.registration,
             tokens: Tokens::new(settings)?,
             sessions: Sessions::new(database.clone(), settings.lifetimes()),
-            attempts: Attempts::new(database.clone()),
+            attempts: Attempts::new(database.clone()).with_sessions_of(settings.session_ttl),
             oidc,
             database,
             hasher,
@@ -104,11 +104,17 @@ impl AuthContext {
     }
 
     /// Counts an attempt to show a password, or refuses it because of those before it.
-    pub async fn admit(&self, guessed: Guessed, event: Event) -> Result<Attempt, Problem> {
+    /// Whose, is known of a caller who is signed in, and not of an address before it is looked up.
+    pub async fn admit(
+        &self,
+        guessed: Guessed,
+        event: Event,
+        whose: Option<Uuid>,
+    ) -> Result<Attempt, Problem> {
         match self.0.attempts.begin(guessed).await.map_err(UserError::from)? {
             Begun::Allowed(attempt) => Ok(*attempt),
             Begun::Delayed(wait) => {
-                self.events().record_because(event, "delayed", None, None);
+                self.events().record_because(event, "delayed", whose, whose);
                 // Rounded up: who comes back then is let in.
                 let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
                 Err(Problem::new(&ProblemType::TOO_MANY_REQUESTS)

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use self::model::{NewPassword, NewUser, Password, Role, UserPatch};
 use self::store::Granted;
+use crate::auth::attempts;
 use crate::idempotency::{self, About, Answer, Begun, Idempotency, KeyError, Stored};
 
 pub mod api;
@@ -159,12 +160,17 @@ impl Users {
         db.retrying(|| store::sign_out(db, id)).await.map(drop)
     }
 
-    /// Deletes a user that has one of these versions, or any, and the stored answers that tell of it.
+    /// Deletes a user that has one of these versions, or any, the stored answers that tell of it, and the
+    /// guesses at its password.
     pub async fn delete(&self, id: Uuid, versions: Option<&Vec<i64>>) -> Result<(), UserError> {
         let db = self.database();
         let delete = || async {
             let transaction = db.begin_write().await?;
+            let row = store::find(&transaction, id).await?;
             store::delete(&transaction, id, versions.cloned()).await?;
+            if let Some(row) = row {
+                attempts::forget(&transaction, row.email.expose(), id).await?;
+            }
             idempotency::forget(&transaction, id).await?;
             transaction.commit().await.map_err(UserError::from)
         };

@@ -213,7 +213,7 @@ impl AuthContext {
         let password = credentials.password.0;
         let address = credentials.email.into_pii().into_exposed();
         let guessed = Guessed::login(&address, origin.network());
-        let attempt = self.admit(guessed, Event::LoginFail).await?;
+        let attempt = self.admit(guessed, Event::LoginFail, None).await?;
         // What is no address at all belongs to nobody, and takes as long to find out.
         let found = match Email::parse(address) {
             Ok(email) => store::find_by_email(&self.0.database, &email).await?,

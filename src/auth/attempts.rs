@@ -14,11 +14,17 @@ use chassis::database::{Database, now, violated_constraint};
 use chassis::problem::chain;
 use chassis::recurring::Recurring;
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 use uuid::Uuid;
+
+mod attempt;
+
+pub use attempt::Attempt;
+use attempt::Held;
 
 /// People mistype, and several programs may share an account: so many wrong passwords cost no waiting.
 pub const FREE: i32 = 10;
@@ -28,8 +34,9 @@ const FIRST_DELAY: Duration = Duration::from_secs(1);
 pub const LONGEST_DELAY: Duration = Duration::from_mins(15);
 /// Nobody has guessed for so long: the count begins anew.
 const FORGOTTEN_AFTER: Duration = Duration::from_hours(24);
-/// A network counts by itself for so long after a login from there.
-const KNOWN_FOR: Duration = Duration::from_hours(30 * 24);
+/// A network stays known for so much longer than the session that began there: who signs in anew after
+/// that is no stranger.
+const KNOWN_AFTER_SESSION: Duration = Duration::from_hours(60 * 24);
 /// Whoever loses against as many others in a row may as well wait.
 const ROUNDS: i32 = 2 * FREE;
 /// As many rows as one transaction deletes without being in the way of others.
@@ -39,9 +46,14 @@ const KEY_TAKEN: [&str; 2] = ["login_failures_pkey", "PRIMARY"];
 
 /// Counts attempts in this database. Cheap to clone.
 #[derive(Clone)]
-pub struct Attempts(Database);
+pub struct Attempts {
+    database: Database,
+    /// A network counts by itself for so long after a login from there.
+    known_for: Duration,
+}
 
 /// Whose password is guessed at, and from where.
+#[derive(Clone, Copy)]
 pub struct Guessed {
     account: [u8; 32],
     /// The count of all networks that are not known.
@@ -56,14 +68,6 @@ pub enum Begun {
     Allowed(Box<Attempt>),
     /// Not before so long, whatever the password.
     Delayed(Duration),
-}
-
-/// An attempt that is counted as a failure until it is told otherwise.
-#[must_use = "an attempt stays a failure unless it succeeded"]
-pub struct Attempt {
-    database: Database,
-    guessed: Guessed,
-    row: row::Model,
 }
 
 /// What a further failure has brought about.
@@ -94,7 +98,13 @@ impl Guessed {
 impl Attempts {
     /// Attempts on the users in this database.
     pub fn new(database: Database) -> Self {
-        Self(database)
+        Self { database, known_for: KNOWN_AFTER_SESSION }
+    }
+
+    /// The same where sessions last for so long.
+    #[must_use]
+    pub fn with_sessions_of(self, session_ttl: Duration) -> Self {
+        Self { known_for: session_ttl.saturating_add(KNOWN_AFTER_SESSION), ..self }
     }
 
     /// Counts an attempt, or says how long the next one has to wait. The statements are the same for an
@@ -103,7 +113,8 @@ impl Attempts {
         for _ in 0..ROUNDS {
             let keys = [Some(guessed.shared), guessed.own].into_iter().flatten();
             let keys = keys.map(|key| key.to_vec());
-            let rows = Entity::find().filter(Column::KeyHash.is_in(keys)).all(&self.0).await?;
+            let rows =
+                Entity::find().filter(Column::KeyHash.is_in(keys)).all(&self.database).await?;
             let now = now();
             let fresh =
                 |key: [u8; 32]| rows.iter().find(|row| row.key_hash == key && row.expires_at > now);
@@ -115,25 +126,25 @@ impl Attempts {
             }
             let next = next(&guessed, own, current, now);
             let stored = rows.iter().find(|row| row.key_hash == next.key_hash);
+            // Held before it is stored: whoever leaves meanwhile must not leave a failure behind.
+            let held = Held::new(self, guessed, next.clone());
+            let attempt = Attempt::holding(held);
             if self.put(stored, &next).await? {
-                let database = self.0.clone();
-                let attempt = Attempt { database, guessed, row: next };
                 return Ok(Begun::Allowed(Box::new(attempt)));
             }
+            attempt.forget();
         }
         Ok(Begun::Delayed(FIRST_DELAY))
     }
 
     /// Lets the next attempts on a user's password through at once. Networks that are known stay so.
     pub async fn unlock(&self, address: &str, user: Uuid) -> Result<(), DbErr> {
-        let accounts = [Guessed::login(address, None), Guessed::proof(user)];
-        let accounts = accounts.map(|guessed| guessed.account.to_vec());
         let update = Entity::update_many()
             .col_expr(Column::Failures, Expr::value(0))
             .col_expr(Column::AttemptId, Expr::value(Uuid::now_v7()))
             .col_expr(Column::OpenAt, Expr::value(now()))
-            .filter(Column::AccountHash.is_in(accounts));
-        self.0.retrying(|| update.clone().exec(&self.0)).await?;
+            .filter(Column::AccountHash.is_in(accounts(address, user)));
+        self.database.retrying(|| update.clone().exec(&self.database)).await?;
         Ok(())
     }
 
@@ -144,7 +155,7 @@ impl Attempts {
             let expired = Entity::find().select_only().column(Column::KeyHash);
             let expired = expired.filter(Column::ExpiresAt.lte(by));
             let oldest = expired.order_by_asc(Column::ExpiresAt).limit(BATCH);
-            let keys: Vec<Vec<u8>> = oldest.into_tuple().all(&self.0).await?;
+            let keys: Vec<Vec<u8>> = oldest.into_tuple().all(&self.database).await?;
             if keys.is_empty() {
                 return Ok(forgotten);
             }
@@ -152,7 +163,7 @@ impl Attempts {
             let delete = Entity::delete_many()
                 .filter(Column::KeyHash.is_in(keys))
                 .filter(Column::ExpiresAt.lte(by));
-            let deleted = self.0.retrying(|| delete.clone().exec(&self.0)).await?;
+            let deleted = self.database.retrying(|| delete.clone().exec(&self.database)).await?;
             forgotten += deleted.rows_affected;
         }
     }
@@ -175,7 +186,7 @@ impl Attempts {
 
     /// Puts a count in the place of the stored one; false where another attempt was faster.
     async fn put(&self, stored: Option<&row::Model>, next: &row::Model) -> Result<bool, DbErr> {
-        let db = &self.0;
+        let db = &self.database;
         let columns = next.clone().into_active_model();
         let Some(stored) = stored else {
             let insert = || Entity::insert(columns.clone()).exec_without_returning(db);
@@ -196,56 +207,16 @@ impl Attempts {
     }
 }
 
-impl Attempt {
-    /// The password was right: its failures are forgotten, and the network is known from now on. What
-    /// strangers have failed stays counted when the network was known before.
-    pub async fn succeeded(self) -> Result<(), DbErr> {
-        let (db, shared) = (&self.database, self.guessed.shared.to_vec());
-        if let Some(own) = self.guessed.own {
-            db.retrying(|| self.know(own).exec_without_returning(db)).await?;
-        }
-        if self.row.key_hash == shared {
-            db.retrying(|| Entity::delete_by_id(shared.clone()).exec(db)).await?;
-        }
-        Ok(())
-    }
+/// Forgets what was counted of a user who is deleted.
+pub async fn forget(db: &impl ConnectionTrait, address: &str, user: Uuid) -> Result<(), DbErr> {
+    let rows = Entity::delete_many().filter(Column::AccountHash.is_in(accounts(address, user)));
+    rows.exec(db).await?;
+    Ok(())
+}
 
-    /// The password was not looked at: the attempt does not count. Where that cannot be stored, it does.
-    pub async fn undo(self) {
-        let update = Entity::update_many()
-            .col_expr(Column::Failures, Expr::value(self.row.failures - 1))
-            .col_expr(Column::OpenAt, Expr::value(now()))
-            .filter(Column::KeyHash.eq(self.row.key_hash.clone()))
-            .filter(Column::AttemptId.eq(self.row.attempt_id));
-        if self.database.retrying(|| update.clone().exec(&self.database)).await.is_err() {
-            tracing::debug!("an attempt that was not made stays counted");
-        }
-    }
-
-    /// The password was wrong.
-    pub fn failed(self) -> Option<Reached> {
-        let (before, now) = (delay(self.row.failures - 1), delay(self.row.failures));
-        match (before.is_zero(), now == LONGEST_DELAY) {
-            (true, _) if !now.is_zero() => Some(Reached::Delay),
-            (_, true) if before < now => Some(Reached::LongestDelay),
-            _ => None,
-        }
-    }
-
-    fn know(&self, own: [u8; 32]) -> sea_orm::Insert<row::ActiveModel> {
-        let now = now();
-        let known = row::Model {
-            key_hash: own.to_vec(),
-            attempt_id: Uuid::now_v7(),
-            failures: 0,
-            open_at: now,
-            expires_at: now + KNOWN_FOR,
-            ..self.row.clone()
-        };
-        let renewed = [Column::AttemptId, Column::Failures, Column::OpenAt, Column::ExpiresAt];
-        Entity::insert(known.into_active_model())
-            .on_conflict(OnConflict::column(Column::KeyHash).update_columns(renewed).to_owned())
-    }
+/// Whatever is counted of a user.
+fn accounts(address: &str, user: Uuid) -> [Vec<u8>; 2] {
+    [Guessed::login(address, None), Guessed::proof(user)].map(|guessed| guessed.account.to_vec())
 }
 
 /// The count with one failure more: the network's own where it is known, else the shared one.

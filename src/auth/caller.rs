@@ -124,7 +124,7 @@ impl Caller {
         password: Password,
     ) -> Result<bool, Problem> {
         let event = Event::PasswordChangeFail;
-        let attempt = self.context.admit(Guessed::proof(row.id), event).await?;
+        let attempt = self.context.admit(Guessed::proof(row.id), event, Some(row.id)).await?;
         match users.is_password(row, password).await {
             Ok(true) => {
                 attempt.succeeded().await.map_err(UserError::from)?;

@@ -155,6 +155,17 @@ async fn a_stranger_who_guesses_does_not_keep_the_owner_waiting() {
 }
 
 #[tokio::test]
+async fn a_network_is_known_for_longer_than_its_session_lasts() {
+    let app = App::start().await;
+    let ada = app.person().await;
+    let _ = app.log_in(&ada.email, PASSWORD).await.expect(200);
+    let database = app.connection().await;
+    let row = Entity::find().one(&database).await.unwrap().unwrap();
+    assert_eq!((row.expires_at - row.open_at).num_days(), 30 + 60);
+    database.close().await;
+}
+
+#[tokio::test]
 async fn whoever_holds_a_token_cannot_guess_the_password_either() {
     let app = App::start().await;
     let ada = app.person().await;
@@ -193,6 +204,25 @@ async fn an_attempt_that_was_not_made_does_not_count() {
 }
 
 #[tokio::test]
+async fn an_attempt_that_was_cut_off_does_not_count() {
+    let app = App::start().await;
+    let database = app.connection().await;
+    let attempts = Attempts::new(database.clone());
+    for _ in 0..=FREE {
+        let guessed = Guessed::login("ada@example.org", Some("192.0.2.7"));
+        match attempts.begin(guessed).await.unwrap() {
+            // As the end of a request does whose client has left or whose time is up.
+            Begun::Allowed(attempt) => drop(attempt),
+            Begun::Delayed(wait) => panic!("{wait:?}"),
+        }
+        while Entity::find().one(&database).await.unwrap().unwrap().failures > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    database.close().await;
+}
+
+#[tokio::test]
 async fn counts_that_have_expired_are_deleted_and_others_stay() {
     let app = App::start().await;
     for number in 0..3 {
@@ -203,6 +233,19 @@ async fn counts_that_have_expired_are_deleted_and_others_stay() {
     assert_eq!(attempts.clean_up(Utc::now()).await.unwrap(), 0);
     assert_eq!(Entity::find().count(&database).await.unwrap(), 3);
     assert_eq!(attempts.clean_up(Utc::now() + Duration::hours(25)).await.unwrap(), 3);
+    assert_eq!(Entity::find().count(&database).await.unwrap(), 0);
+    database.close().await;
+}
+
+#[tokio::test]
+async fn who_is_deleted_leaves_no_guesses_behind() {
+    let app = App::start().await;
+    let ada = app.person().await;
+    app.fail(&ada.email, 1).await;
+    change(&ada, WRONG).await.problem(422);
+    let database = app.connection().await;
+    assert!(Entity::find().count(&database).await.unwrap() >= 2);
+    let _ = ada.client.delete(&ada.path()).send().await.expect(204);
     assert_eq!(Entity::find().count(&database).await.unwrap(), 0);
     database.close().await;
 }
