@@ -74,7 +74,9 @@ impl KeysApi {
     /// key that you do not know. None are listed where tokens are issued elsewhere.
     #[oai(path = "/.well-known/jwks.json", method = "get", operation_id = "read_keys")]
     async fn keys(&self, context: Data<&AuthContext>) -> Result<Keys, Fails<KeysFail>> {
-        let keys = context.tokens().jwks().into_iter().map(Key::from).collect();
+        let issues = context.require_local().is_ok();
+        let keys = if issues { context.tokens().jwks() } else { Vec::new() };
+        let keys = keys.into_iter().map(Key::from).collect();
         Ok(Keys::Set(Json(KeySet { keys }), CACHED.to_owned()))
     }
 }

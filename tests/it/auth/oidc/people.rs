@@ -127,6 +127,21 @@ async fn a_deleted_user_is_nobody_and_may_be_linked_anew() {
 }
 
 #[tokio::test]
+async fn a_user_that_is_disabled_is_kept_out_whatever_the_issuer_says() {
+    let issuer = Issuer::start().await;
+    let app = app_of(&issuer).await;
+    let id = app.created(&issuer, ADA).await;
+    let ada = app.bearer(&issuer, verified("ada-1", ADA)).await;
+    let _ = ada.get("/users/me").send().await.expect(200);
+    let admin = app.outside_admin(&issuer).await;
+    for (status, answer) in [("disabled", 401), ("active", 200)] {
+        let set = admin.put(&format!("/users/{id}/status")).json(&json!({ "status": status }));
+        let _ = set.send().await.expect(200);
+        let _ = ada.get("/users/me").send().await.expect(answer);
+    }
+}
+
+#[tokio::test]
 async fn the_token_alone_says_who_is_an_administrator() {
     let issuer = Issuer::start().await;
     let app = app_of(&issuer).await;

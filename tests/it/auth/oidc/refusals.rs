@@ -73,6 +73,24 @@ async fn there_are_no_logins_passwords_and_roles_of_our_own() {
 }
 
 #[tokio::test]
+async fn there_are_no_sessions_and_keys_of_our_own() {
+    let issuer = Issuer::start().await;
+    let app = app_of(&issuer).await;
+    let id = app.created(&issuer, "ada@example.org").await;
+    let token = json!({ "refresh_token": "x" });
+    for path in ["/auth/refresh", "/auth/logout"] {
+        app.client.post(path).json(&token).send().await.problem(403);
+    }
+    let ada = app.bearer(&issuer, verified("ada-1", "ada@example.org")).await;
+    ada.get("/users/me/sessions").send().await.problem(403);
+    ada.delete(&format!("/users/me/sessions/{id}")).send().await.problem(403);
+    // Its tokens are the issuer's: to say that they have ended would be a lie.
+    ada.delete(&format!("/users/{id}/sessions")).send().await.problem(403);
+    let keys = app.client.get("/.well-known/jwks.json").send().await.expect(200);
+    assert_eq!(keys.json(), json!({ "keys": [] }));
+}
+
+#[tokio::test]
 async fn nobody_registers_an_address_that_may_be_somebody_elses() {
     let issuer = Issuer::start().await;
     let app = app_of(&issuer).await;
