@@ -107,7 +107,12 @@ impl Tokens {
         };
         let mut verifying = vec![signing.public.clone()];
         for pem in settings.previous_keys.iter().flatten() {
-            verifying.extend(VerifyingKey::from_pem(pem)?);
+            for key in VerifyingKey::from_pem(pem)? {
+                // A list that stays the same while keys change names the one that signs as well.
+                if verifying.iter().all(|known: &VerifyingKey| known.id != key.id) {
+                    verifying.push(key);
+                }
+            }
         }
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.leeway = LEEWAY;

@@ -217,6 +217,8 @@ fn a_key_that_is_listed_verifies_before_it_signs_and_after() {
         assert!(accepts(&pair[0], &pair[1]) && accepts(&pair[1], &pair[0]));
     }
     assert!(!accepts(&replicas[0], &replicas[2]));
+    let all = vec![Secret::new(format!("{old}{}", public_key(&new))), Secret::new(old.as_str())];
+    assert_eq!(with(&old, all).jwks(), replicas[1].jwks(), "each is listed once");
     let listed: Vec<usize> = replicas.iter().map(|tokens| tokens.jwks().len()).collect();
     assert_eq!(listed, [1, 2, 2, 1]);
     assert_eq!(replicas[1].jwks()[1], replicas[2].jwks()[0]);
