@@ -238,7 +238,7 @@ async fn finish(mut ending: Ending, telemetry: &Telemetry) -> ExitCode {
 
 fn ops(settings: &Settings, telemetry: &Telemetry, health: &Health, database: &Database) -> Ops {
     let ops = Ops::new(&settings.ops, &identity(settings), telemetry.clone(), health.clone())
-        .trusted_proxies(settings.server.trusted_proxies.clone());
+        .clients(settings.server.clients());
     let database = database.clone();
     ops.before_scrape(move || database.refresh_pool_gauges())
 }

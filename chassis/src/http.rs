@@ -37,7 +37,6 @@ mod schema;
 pub mod settings;
 pub(crate) mod unparsable;
 
-use client_address::Clients;
 use cors::Cors;
 use debug::DebugHeaders;
 use dispatch::Dispatch;
@@ -174,7 +173,7 @@ fn stack(
 ) -> Result<impl Endpoint<Output = Response> + 'static, RateLimitError> {
     let StackSettings { server, rate_limit, tracing, debug_key } = settings;
     let metrics = telemetry.metrics();
-    let clients = Clients::new(server.trusted_proxies.clone());
+    let clients = server.clients();
 
     // Counts bytes as a handler reads them, so it is next to the handlers.
     let stack = BodyLimit::new(dispatch, server.body_limit.as_u64());

@@ -11,6 +11,8 @@ use ipnet::IpNet;
 use poem::Request;
 use poem::http::{HeaderMap, uri::Scheme};
 
+pub use forwarded::ForwardingHeader;
+
 /// An IPv6 customer owns at least a /64, so single addresses in it are no different clients.
 const IPV6_CLIENT_BITS: u32 = 64;
 
@@ -33,6 +35,7 @@ pub struct ClientKey(Option<IpAddr>);
 #[derive(Clone, Debug)]
 pub struct Clients {
     trusted: Vec<IpNet>,
+    header: ForwardingHeader,
 }
 
 impl ClientKey {
@@ -73,7 +76,13 @@ impl Client {
 impl Clients {
     /// Believes what proxies in these networks say.
     pub fn new(trusted: Vec<IpNet>) -> Self {
-        Self { trusted }
+        Self { trusted, header: ForwardingHeader::Either }
+    }
+
+    /// Believes this header alone.
+    #[must_use]
+    pub fn by(self, header: ForwardingHeader) -> Self {
+        Self { header, ..self }
     }
 
     /// The client of a request.
@@ -88,15 +97,26 @@ impl Clients {
         if !direct.is_some_and(|address| self.trusts(address)) {
             return Client { address: direct, peer, https: tls };
         }
-        let listed = self.nearest_stranger(direct, forwarded::listed(headers));
-        let forwarded = self.nearest_stranger(direct, forwarded::forwarded(headers));
+        let listed = || self.nearest_stranger(direct, forwarded::listed(headers));
+        let forwarded = || self.nearest_stranger(direct, forwarded::forwarded(headers));
         // A proxy writes one of the two and passes the other on as the client sent it: when they
         // disagree, one of them is a lie.
-        let address = match (listed, forwarded) {
+        let address = match self.header.of(listed, forwarded) {
             (Some(one), Some(other)) if one != other => direct,
             (one, other) => one.or(other).or(direct),
         };
-        Client { address, peer, https: tls || says_https(headers) }
+        Client { address, peer, https: tls || self.says_https(headers) }
+    }
+
+    /// The nearest proxy's word counts, and it wrote the last entry.
+    fn says_https(&self, headers: &HeaderMap) -> bool {
+        let https = |scheme: &str| scheme.eq_ignore_ascii_case("https");
+        let listed = || forwarded::listed_scheme(headers).map(https);
+        let forwarded = || forwarded::forwarded_scheme(headers).map(|scheme| https(&scheme));
+        match self.header.of(listed, forwarded) {
+            (Some(one), Some(other)) => one && other,
+            (one, other) => one.or(other).unwrap_or(false),
+        }
     }
 
     /// The first address from the right that no trusted proxy has; `None` without entries.
@@ -121,17 +141,6 @@ impl Clients {
 
     fn trusts(&self, address: IpAddr) -> bool {
         self.trusted.iter().any(|network| network.contains(&address))
-    }
-}
-
-/// The nearest proxy's word counts, and it wrote the last entry.
-fn says_https(headers: &HeaderMap) -> bool {
-    let https = |scheme: &str| scheme.eq_ignore_ascii_case("https");
-    let listed = forwarded::listed_scheme(headers).map(https);
-    let forwarded = forwarded::forwarded_scheme(headers).map(|scheme| https(&scheme));
-    match (listed, forwarded) {
-        (Some(one), Some(other)) => one && other,
-        (one, other) => one.or(other).unwrap_or(false),
     }
 }
 
@@ -209,6 +218,30 @@ mod tests {
         assert_eq!(one, client("[2001:db8:1:2:ffff::9]:1", &[]).key());
         assert_ne!(one, client("[2001:db8:1:3::1]:1", &[]).key());
         assert_eq!(client("[::ffff:192.0.2.7]:1", &[]).key(), client("192.0.2.7:9", &[]).key());
+    }
+
+    #[test]
+    fn the_header_that_the_proxy_does_not_write_can_be_left_out() {
+        let headers = [
+            ("x-forwarded-for", "192.0.2.7"),
+            ("x-forwarded-proto", "https"),
+            ("forwarded", "for=6.6.6.6;proto=http"),
+        ];
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name, value.parse().unwrap());
+        }
+        let clients = Clients::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        let peer = Some("10.0.0.1:1".parse().unwrap());
+        for (header, address, https) in [
+            (ForwardingHeader::Either, "10.0.0.1", false),
+            (ForwardingHeader::XForwardedFor, "192.0.2.7", true),
+            (ForwardingHeader::Forwarded, "6.6.6.6", false),
+        ] {
+            let seen = clients.clone().by(header).resolve_from(peer, false, &map);
+            assert_eq!(seen.address.unwrap().to_string(), address, "{header:?}");
+            assert_eq!(seen.https, https, "{header:?}");
+        }
     }
 
     #[test]

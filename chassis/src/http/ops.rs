@@ -10,7 +10,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ipnet::IpNet;
 use opentelemetry::Context;
 use opentelemetry::context::FutureExt;
 use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -107,10 +106,10 @@ impl Ops {
         self
     }
 
-    /// Believes what proxies in these networks say about who is calling, for the audit trail.
+    /// Resolves callers so in the audit trail. Without it no proxy is believed.
     #[must_use]
-    pub fn trusted_proxies(mut self, networks: Vec<IpNet>) -> Self {
-        self.clients = Clients::new(networks);
+    pub fn clients(mut self, clients: Clients) -> Self {
+        self.clients = clients;
         self
     }
 

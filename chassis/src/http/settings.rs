@@ -8,6 +8,7 @@ use bytesize::ByteSize;
 use ipnet::IpNet;
 use poem::http::{HeaderValue, Uri};
 
+use super::client_address::{Clients, ForwardingHeader};
 use crate::settings::{Environment, Report};
 use crate::tls::{self, Unusable};
 
@@ -31,6 +32,8 @@ crate::settings! {
         pub max_connections: usize = 10_000,
         /// Proxies whose `X-Forwarded-For` and `Forwarded` entries are believed, from the right.
         pub trusted_proxies: Vec<IpNet> = Vec::new(),
+        /// Which of the two the proxies write: `x-forwarded-for`, `forwarded`, or `either`, and then neither where they disagree.
+        pub forwarding_header: ForwardingHeader = ForwardingHeader::Either,
         /// Origins that browsers may call from; each exact, such as `https://app.example.com`.
         pub cors_allowed_origins: Vec<String> = Vec::new(),
         /// Certificate (PEM) that the public listener shows, with those that lead from it to its authority;
@@ -92,6 +95,11 @@ impl ServerSettings {
         {
             report.reject(key, allowed);
         }
+    }
+
+    /// Resolves who is calling.
+    pub fn clients(&self) -> Clients {
+        Clients::new(self.trusted_proxies.clone()).by(self.forwarding_header)
     }
 
     /// Whether the public listener speaks TLS.

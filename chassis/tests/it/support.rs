@@ -86,7 +86,7 @@ impl App {
         let health = Health::new(telemetry.metrics());
         let identity = Identity { name: name.to_owned(), version: "1.2.3".to_owned(), environment };
         let operators = Ops::new(&ops, &identity, telemetry.clone(), health.clone())
-            .trusted_proxies(stack.server.trusted_proxies.clone());
+            .clients(stack.server.clients());
 
         let site = Site::new(document, api).unwrap();
         let site = site.problem_types(CHASSIS_TYPES).unwrap().strict(site::strict);

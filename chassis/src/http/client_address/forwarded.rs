@@ -9,6 +9,33 @@ use poem::http::{HeaderMap, HeaderValue, header};
 /// much as the header is long.
 const ENTRIES_MAX: usize = 32;
 
+crate::one_of! {
+    /// Which header the trusted proxies write. A proxy passes the other one on as the client sent it.
+    pub enum ForwardingHeader {
+        /// Whichever is there; where they disagree, neither.
+        Either = "either",
+        /// `X-Forwarded-For`, and `X-Forwarded-Proto` with it.
+        XForwardedFor = "x-forwarded-for",
+        /// `Forwarded` (RFC 7239).
+        Forwarded = "forwarded",
+    }
+}
+
+impl ForwardingHeader {
+    /// What each of the two says, as far as it counts.
+    pub(super) fn of<T>(
+        self,
+        listed: impl FnOnce() -> Option<T>,
+        forwarded: impl FnOnce() -> Option<T>,
+    ) -> (Option<T>, Option<T>) {
+        match self {
+            Self::Either => (listed(), forwarded()),
+            Self::XForwardedFor => (listed(), None),
+            Self::Forwarded => (None, forwarded()),
+        }
+    }
+}
+
 /// Entries of `X-Forwarded-For`, the nearest first; `None` for what is no address.
 pub(super) fn listed(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
     list(headers, "x-forwarded-for").map(|entry| address(entry?)).take(ENTRIES_MAX)
