@@ -18,9 +18,11 @@ use chassis::recurring::Recurring;
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, ConnectionTrait, DbErr, EntityTrait,
-    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    IntoActiveModel, QueryFilter,
 };
 use uuid::Uuid;
+
+use crate::expired;
 
 mod claim;
 
@@ -30,8 +32,6 @@ pub use claim::Claim;
 pub const RETENTION: Duration = Duration::from_hours(24);
 /// How long others leave a claim alone, at least: much longer than a request takes, and clocks differ.
 const LEASE_MIN: Duration = Duration::from_mins(1);
-/// As many rows as one transaction deletes without being in the way of others.
-const BATCH: u64 = 500;
 /// Whoever finds a key gone, claimed and gone again is in a crowd, and may as well come back.
 const ROUNDS: usize = 3;
 /// The primary key, as the databases name it.
@@ -138,22 +138,8 @@ impl Idempotency {
 
     /// Forgets what has expired by then; says how many keys that were.
     pub async fn clean_up(&self, by: DateTime<Utc>) -> Result<u64, KeyError> {
-        let mut forgotten = 0;
-        loop {
-            let expired = Entity::find().select_only().column(Column::KeyHash);
-            let expired = expired.filter(Column::ExpiresAt.lte(by));
-            let oldest = expired.order_by_asc(Column::ExpiresAt).limit(BATCH);
-            let keys: Vec<Vec<u8>> = oldest.into_tuple().all(&self.database).await?;
-            if keys.is_empty() {
-                return Ok(forgotten);
-            }
-            // A key may have been claimed anew since it was read.
-            let delete = Entity::delete_many()
-                .filter(Column::KeyHash.is_in(keys))
-                .filter(Column::ExpiresAt.lte(by));
-            let deleted = self.database.retrying(|| delete.clone().exec(&self.database)).await?;
-            forgotten += deleted.rows_affected;
-        }
+        let columns = (Column::KeyHash, Column::ExpiresAt);
+        Ok(expired::delete::<Entity>(&self.database, columns, by).await?)
     }
 
     /// Forgets what has expired every now and then, until the handle is dropped.

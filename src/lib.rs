@@ -6,6 +6,7 @@
 pub mod app;
 pub mod auth;
 pub mod cli;
+mod expired;
 pub mod failure;
 pub mod idempotency;
 mod schema;

@@ -15,11 +15,10 @@ use chassis::problem::chain;
 use chassis::recurring::Recurring;
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 use uuid::Uuid;
+
+use crate::expired;
 
 mod attempt;
 
@@ -39,8 +38,6 @@ const FORGOTTEN_AFTER: Duration = Duration::from_hours(24);
 const KNOWN_AFTER_SESSION: Duration = Duration::from_hours(60 * 24);
 /// Whoever loses against as many others in a row may as well wait.
 const ROUNDS: i32 = 2 * FREE;
-/// As many rows as one transaction deletes without being in the way of others.
-const BATCH: u64 = 500;
 /// The primary key, as the databases name it.
 const KEY_TAKEN: [&str; 2] = ["login_failures_pkey", "PRIMARY"];
 
@@ -150,22 +147,7 @@ impl Attempts {
 
     /// Forgets what has expired by then; says how many counts that were.
     pub async fn clean_up(&self, by: DateTime<Utc>) -> Result<u64, DbErr> {
-        let mut forgotten = 0;
-        loop {
-            let expired = Entity::find().select_only().column(Column::KeyHash);
-            let expired = expired.filter(Column::ExpiresAt.lte(by));
-            let oldest = expired.order_by_asc(Column::ExpiresAt).limit(BATCH);
-            let keys: Vec<Vec<u8>> = oldest.into_tuple().all(&self.database).await?;
-            if keys.is_empty() {
-                return Ok(forgotten);
-            }
-            // Somebody may have guessed again since it was read.
-            let delete = Entity::delete_many()
-                .filter(Column::KeyHash.is_in(keys))
-                .filter(Column::ExpiresAt.lte(by));
-            let deleted = self.database.retrying(|| delete.clone().exec(&self.database)).await?;
-            forgotten += deleted.rows_affected;
-        }
+        expired::delete::<Entity>(&self.database, (Column::KeyHash, Column::ExpiresAt), by).await
     }
 
     /// Forgets what has expired every now and then, until the handle is dropped.
