@@ -43,7 +43,8 @@ impl Lock {
         Self { database, transaction }
     }
 
-    /// The statements that wait for the table, once there are any.
+    /// The requests' statements that wait for the table, once there are any. Those of tasks in the background
+    /// may wait beside them; a request's that has lost its id is waited for in vain.
     pub(super) async fn waiting(&self) -> Vec<String> {
         let texts = RefCell::default();
         let found = async || {
@@ -52,7 +53,7 @@ impl Lock {
             texts.replace(found);
             some
         };
-        eventually("a statement waits", found).await;
+        eventually("a request's statement waits", found).await;
         texts.into_inner()
     }
 
@@ -68,6 +69,7 @@ impl Lock {
         let backend = self.database.backend();
         let sql = if backend == DbBackend::Postgres { POSTGRES_WAITING } else { MYSQL_WAITING };
         let rows = self.database.query_all_raw(Statement::from_string(backend, sql)).await;
-        rows.unwrap().iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+        let texts = rows.unwrap().into_iter().map(|row| row.try_get_by_index(0).unwrap());
+        texts.filter(|text: &String| text.contains("request_id=")).collect()
     }
 }

@@ -3,6 +3,8 @@
 
 mod end;
 
+use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
@@ -25,7 +27,11 @@ pub(crate) use end::End;
 /// Whoever has not come so far by then hangs; machines that run tests are slow.
 const DEADLINE: Duration = Duration::from_mins(1);
 
-/// How to start the binary: in a directory of its own, and with nothing of this process's environment.
+/// Where a build that counts which lines run writes its counts; without effect in any other.
+const PROFILE: &str = "LLVM_PROFILE_FILE";
+
+/// How to start the binary: in a directory of its own, and with nothing of this process's environment
+/// but [`PROFILE`].
 pub(crate) struct Binary {
     directory: TempDir,
     variables: Vec<(String, String)>,
@@ -108,7 +114,7 @@ impl Binary {
             .arg(service.get_program())
             .current_dir(self.directory.path())
             .env_clear()
-            .envs(self.variables.iter().map(|(name, value)| (name, value)));
+            .envs(self.environment());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Process::of(command.spawn().unwrap())
     }
@@ -130,8 +136,16 @@ impl Binary {
             .args(arguments)
             .current_dir(self.directory.path())
             .env_clear()
-            .envs(self.variables.iter().map(|(name, value)| (name, value)));
+            .envs(self.environment());
         command
+    }
+
+    /// All that the binary gets of an environment.
+    fn environment(&self) -> impl Iterator<Item = (&str, OsString)> {
+        let profile = env::var_os(PROFILE).map(|file| (PROFILE, file));
+        profile.into_iter().chain(
+            self.variables.iter().map(|(name, value)| (name.as_str(), OsString::from(value))),
+        )
     }
 
     /// Starts any command.
