@@ -64,15 +64,20 @@ lint:
 test:
     cargo test --workspace
 
-# All tests, on the PostgreSQL server of this machine
+# All tests, on a PostgreSQL server made for them
 [group('code')]
 test-postgresql:
-    TEST_DATABASE_URL=postgres://postgres@127.0.0.1:5432/postgres cargo test --workspace
+    scripts/with-database postgresql cargo test --workspace
 
-# All tests, on the MariaDB server of this machine
+# All tests, on a MariaDB server made for them
 [group('code')]
 test-mariadb:
-    TEST_DATABASE_URL=mysql://root@127.0.0.1:3306/mysql cargo test --workspace
+    scripts/with-database mariadb cargo test --workspace
+
+# All tests, on a server that is there, by a URL that may create databases
+[group('code')]
+test-on URL:
+    TEST_DATABASE_URL={{ quote(URL) }} cargo test --workspace
 
 # Tests of budgets that replicas share, on the Redis server of this machine
 [group('code')]
@@ -209,6 +214,31 @@ release:
 [group('delivery')]
 delivery: build
     scripts/check-delivery
+
+# The image: built, judged, run as Kubernetes would, measured; needs root
+[group('delivery')]
+container:
+    scripts/check-image
+
+# Does an image that was built start at all, confined as it will be? Needs Docker
+[group('delivery')]
+try-image IMAGE=image:
+    docker run --rm --read-only --network none --cap-drop ALL --security-opt no-new-privileges {{ IMAGE }} --version
+
+# compose.yaml, and what it starts
+[group('delivery')]
+compose: build
+    scripts/check-compose {{ binary }}
+
+# The chart and the manifests
+[group('delivery')]
+manifests: build
+    scripts/check-kubernetes {{ binary }}
+
+# Rules, dashboard and runbooks, on what the service really tells
+[group('delivery')]
+alerts: build
+    scripts/check-alerts {{ binary }}
 
 # The workflows and the other files that machines read
 [group('delivery')]
