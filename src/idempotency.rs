@@ -145,7 +145,7 @@ impl Idempotency {
     /// Forgets what has expired every now and then, until the handle is dropped.
     pub fn clean_up_every(&self, pause: Duration) -> Recurring {
         let keys = self.clone();
-        Recurring::every(pause, move || {
+        Recurring::every("delete expired idempotency keys", pause, move || {
             let keys = keys.clone();
             async move {
                 match keys.clean_up(now()).await {

@@ -151,7 +151,7 @@ impl Sessions {
     /// Deletes what has expired every now and then, until the handle is dropped.
     pub fn clean_up_every(&self, pause: Duration) -> Recurring {
         let sessions = self.clone();
-        Recurring::every(pause, move || {
+        Recurring::every("delete expired sessions", pause, move || {
             let sessions = sessions.clone();
             async move {
                 match sessions.clean_up(now()).await {

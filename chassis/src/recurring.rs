@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tracing::instrument::WithSubscriber;
+use tracing::{Instrument, info_span};
 
 use crate::jitter::jittered;
 
@@ -17,30 +18,45 @@ pub struct Recurring(JoinHandle<()>);
 
 impl Recurring {
     /// Does `work` again and again, for the first time after a pause. A pause takes between half and one
-    /// and a half of `pause`, so that replicas which were started together do not work together.
-    pub fn every<W>(pause: Duration, work: impl Fn() -> W + Send + 'static) -> Self
+    /// and a half of `pause`, so that replicas which were started together do not work together. Each time
+    /// is a trace of its own, whose first span has the name of the task.
+    pub fn every<W>(
+        task: &'static str,
+        pause: Duration,
+        work: impl Fn() -> W + Send + 'static,
+    ) -> Self
     where
         W: Future<Output = ()> + Send,
     {
-        Self::start(jittered(pause, 0.5..1.5), pause, work)
+        Self::start(task, jittered(pause, 0.5..1.5), pause, work)
     }
 
     /// The same, for the first time within ten seconds.
-    pub fn soon_and_every<W>(pause: Duration, work: impl Fn() -> W + Send + 'static) -> Self
+    pub fn soon_and_every<W>(
+        task: &'static str,
+        pause: Duration,
+        work: impl Fn() -> W + Send + 'static,
+    ) -> Self
     where
         W: Future<Output = ()> + Send,
     {
-        Self::start(jittered(SOON, 0.0..1.0), pause, work)
+        Self::start(task, jittered(SOON, 0.0..1.0), pause, work)
     }
 
-    fn start<W>(first: Duration, pause: Duration, work: impl Fn() -> W + Send + 'static) -> Self
+    fn start<W>(
+        task: &'static str,
+        first: Duration,
+        pause: Duration,
+        work: impl Fn() -> W + Send + 'static,
+    ) -> Self
     where
         W: Future<Output = ()> + Send,
     {
         let recurring = async move {
             sleep(first).await;
             loop {
-                work().await;
+                let span = info_span!(parent: None, "background task", task.name = task);
+                work().instrument(span).await;
                 sleep(jittered(pause, 0.5..1.5)).await;
             }
         };
@@ -65,7 +81,7 @@ mod tests {
     async fn it_recurs_until_it_is_dropped() {
         let count = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&count);
-        let recurring = Recurring::every(Duration::from_mins(1), move || {
+        let recurring = Recurring::every("count", Duration::from_mins(1), move || {
             let counted = Arc::clone(&counted);
             async move {
                 counted.fetch_add(1, Ordering::Relaxed);
@@ -85,7 +101,7 @@ mod tests {
     async fn its_first_time_may_be_soon() {
         let count = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&count);
-        let _recurring = Recurring::soon_and_every(Duration::from_hours(1), move || {
+        let _recurring = Recurring::soon_and_every("count", Duration::from_hours(1), move || {
             let counted = Arc::clone(&counted);
             async move {
                 counted.fetch_add(1, Ordering::Relaxed);

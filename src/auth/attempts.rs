@@ -153,7 +153,7 @@ impl Attempts {
     /// Forgets what has expired every now and then, until the handle is dropped.
     pub fn clean_up_every(&self, pause: Duration) -> Recurring {
         let attempts = self.clone();
-        Recurring::every(pause, move || {
+        Recurring::every("delete expired login failures", pause, move || {
             let attempts = attempts.clone();
             async move {
                 match attempts.clean_up(now()).await {

@@ -25,7 +25,7 @@ pub fn count_every_hour(
 ) -> Result<Recurring, Box<dyn Error + Send + Sync>> {
     let (database, present) = (database.clone(), settings.present_prefix());
     let gauge = metrics.registrar().gauge(&PASSWORD_HASHES_OUTDATED)?;
-    Ok(Recurring::soon_and_every(EVERY, move || {
+    Ok(Recurring::soon_and_every("count outdated password hashes", EVERY, move || {
         let (database, present, gauge) = (database.clone(), present.clone(), gauge.clone());
         async move {
             match store::count_outdated(&database.reader(), &present).await {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use belvedere::idempotency::Idempotency;
 use belvedere::telemetry::catalogue;
 use belvedere_migration as migration;
 use chassis::fetch::Fetcher;
@@ -152,6 +153,7 @@ async fn spans_have_the_attributes_that_the_catalogue_lists() {
     let app = busy().await;
     migrate_again(&app).await;
     fetch(&app).await;
+    clean_up(&app).await;
     let (rows, every) = (catalogue().spans, catalogue().every_span);
     let mut seen = BTreeSet::new();
     for span in app.witness.spans() {
@@ -228,6 +230,18 @@ async fn fetch(app: &App) {
         assert_eq!(document.await.is_ok(), path != "/nowhere");
     }
     app.witness.assert_silent_about(&["canary"]);
+}
+
+/// What else waits for minutes.
+async fn clean_up(app: &App) {
+    let database = app.connection().await;
+    let keys = Idempotency::new(database.clone(), Duration::from_secs(10));
+    let cleaning = async { keys.clean_up_every(Duration::from_millis(1)) };
+    let cleaning = cleaning.with_subscriber(app.witness.telemetry().dispatch()).await;
+    let told = async || app.witness.spans().iter().any(|span| span.name == "background task");
+    eventually("a task is told", told).await;
+    drop(cleaning);
+    database.close().await;
 }
 
 fn text_name(row: &MetricRow) -> (&str, &str) {

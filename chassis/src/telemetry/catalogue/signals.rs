@@ -29,6 +29,12 @@ pub(super) const SPANS: &[SpanRow] = &[
         when: "a password is compared with its hash",
         attributes: &[],
     },
+    SpanRow {
+        name: "background task",
+        kind: "internal",
+        when: "the service does what recurs; its statements are below it",
+        attributes: &[Field::always("task.name", "string", "what it does")],
+    },
 ];
 
 /// On every span of a request, whoever makes it.

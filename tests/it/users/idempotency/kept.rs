@@ -7,6 +7,7 @@ use belvedere_entity::idempotency_key::Entity;
 use chassis::http::idempotency::ScopedKey;
 use chassis::settings::Secret;
 use chrono::{TimeDelta, Utc};
+use opentelemetry_sdk::trace::SpanData;
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, TransactionSession};
 use tracing::instrument::WithSubscriber;
 use uuid::Uuid;
@@ -25,6 +26,15 @@ fn answer() -> Answer {
         version: Some(1),
         body: Some("{}".to_owned().into()),
     }
+}
+
+/// Whether a task's span has come to its end that a key was deleted in.
+fn is_told(spans: &[SpanData]) -> bool {
+    let deleting = spans.iter().find(|span| span.name == "DELETE idempotency_keys");
+    let is_task = |span: &SpanData, statement: &SpanData| {
+        span.name == "background task" && span.span_context.span_id() == statement.parent_span_id
+    };
+    deleting.is_some_and(|statement| spans.iter().any(|span| is_task(span, statement)))
 }
 
 #[tokio::test]
@@ -80,6 +90,7 @@ async fn cleaning_up_recurs_in_the_background() {
     let cleaning = async { keys.clean_up_every(Duration::from_millis(20)) };
     let _cleaning = cleaning.with_subscriber(app.witness.telemetry().dispatch()).await;
     eventually("the key is gone", async || rows(&app).await.is_empty()).await;
+    eventually("the task is told", async || is_told(&app.witness.spans())).await;
 }
 
 #[tokio::test]
