@@ -40,6 +40,7 @@ mod layers;
 mod report;
 pub(crate) mod secret;
 mod sources;
+mod table;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -50,6 +51,7 @@ pub use environ::Environ;
 pub use ipnet::IpNet;
 pub use report::{Problem, Report, SettingsError, Source};
 pub use sources::{Loaded, Sources};
+pub use table::table;
 pub use toml::Value as Toml;
 pub use value::{Raw, Value};
 

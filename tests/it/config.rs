@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use belvedere::settings::Settings;
-use chassis::settings::{Environ, Key, known_keys};
+use chassis::settings::{Environ, Key, known_keys, table};
 use tempfile::TempDir;
 
 use crate::support::process::signing_key;
@@ -67,6 +67,17 @@ fn load(file: PathBuf) -> String {
 #[test]
 fn the_sample_changes_nothing() {
     assert_eq!(load(SAMPLE.into()), format!("{:#?}", Settings::default()));
+}
+
+#[test]
+fn operators_read_a_table_of_the_present_settings() {
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operating.md");
+    let document = fs::read_to_string(document).unwrap();
+    let present = table(&known_keys::<Settings>());
+    assert!(
+        document.ends_with(&format!("\n\n{present}")),
+        "docs/operating.md does not end with what `cargo run --example settings` prints"
+    );
 }
 
 #[test]

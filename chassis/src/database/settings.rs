@@ -15,8 +15,8 @@ const DEFAULT_URL: &str = "sqlite://belvedere.db?mode=rwc";
 crate::settings! {
     /// Where the database is and how to treat it.
     pub struct DatabaseSettings {
-        /// `sqlite:`, `postgres:` or `mysql:` URL. The parts below take the place of the default, and
-        /// cannot be combined with another.
+        /// `sqlite:`, `postgres:` or `mysql:` URL; without any, the SQLite file `belvedere.db`. The parts
+        /// below take the place of that, and cannot be combined with a URL.
         pub url: Option<Secret> = Some(Secret::new(DEFAULT_URL)),
         /// Kind of database, instead of a URL: `sqlite`, `postgres` or `mysql`.
         pub scheme: Option<String> = None,
