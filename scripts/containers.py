@@ -113,7 +113,7 @@ class Engine:
                 container.until_healthy()
 
     def volume(self, name):
-        path = self.directory / "volumes" / name
+        path = self.stage / "volumes" / name
         path.mkdir(parents=True, exist_ok=True)
         path.chmod(0o755)
         return path
