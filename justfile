@@ -24,15 +24,20 @@ run *ARGUMENTS:
 image:
     docker build --build-arg GIT_COMMIT="$(git rev-parse HEAD)" --tag {{ image }} .
 
-# Runs the service with its database, collector, Prometheus, Grafana and a trace store
+# Three replicas behind a proxy with all that watches them, and somebody who uses them
 [group('start')]
 demo:
-    docker compose up --build --wait
+    docker compose --profile traffic up --build --scale belvedere=3
 
 # Stops the demo and removes its data
 [group('start')]
 demo-stop:
-    docker compose down --volumes
+    docker compose --profile traffic down --volumes
+
+# Three bad days in a minute: which alert fires, and which trace explains it
+[group('start')]
+outage: build
+    scripts/demo-outage {{ binary }}
 
 # Installs what the checks need: all of it, or groups of scripts/ci-tools
 [group('start')]
