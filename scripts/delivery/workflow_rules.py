@@ -120,7 +120,7 @@ def commands(root):
 
 def command(root, line):
     """What is wrong with a line that a pipeline runs."""
-    words = shlex.split(line.split(">>")[0])
+    words = shlex.split(line.split(">")[0])
     if words[0] in JUST:
         done = just(root, "--dry-run", *words[1:])
         if done.returncode != 0:
