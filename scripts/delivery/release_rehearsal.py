@@ -1,6 +1,7 @@
-"""The scripts of a release, run in a repository made for it, with programs that only write down how they are called.
+"""The scripts of a release and of the test cluster, in a repository made for it, with programs that only write down
+how they are called.
 
-What they would do to a registry or to GitHub cannot be tried before it is done. What they ask for, in which order, and
+What they would do to a registry, to GitHub or to a cluster cannot be tried here. What they ask for, in which order, and
 when they refuse, can.
 """
 
@@ -10,12 +11,14 @@ import http.server
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
 import threading
 import time
 
+import yaml
 from harness import ROOT, expect
 
 IMAGE = "ghcr.io/belvedere-rs/belvedere"
@@ -26,10 +29,14 @@ PROGRAMS = {
     "cosign": "echo signed",
     "docker": f"case $* in *inspect*) echo '{{\"digest\": \"{DIGEST}\"}}';; *) echo made;; esac",
     "gh": 'case $* in "run list"*) echo "${CI_PASSED:-1}";; esac; for word; do test -f "$word" && cat "$word" >>"$CALLS.files"; done; true',
-    "helm": f'case $* in package*) touch "$4/belvedere-$VERSION.tgz";; push*) echo "Digest: {DIGEST}" >&2;; esac',
+    "helm": f'test -z "$HELM_FAILS" || exit 1; case $* in package*) touch "$4/belvedere-$VERSION.tgz";; push*) echo "Digest: {DIGEST}" >&2;; esac',
+    "kind": "",
+    "kubectl": 'case $* in "logs --namespace stranger"*) echo TimeoutError;; "logs --namespace load"*) echo "$LOAD";; '
+    '*psql*) echo "$USERS";; "get pods"*) echo pod-1;; *apply*=-) cat >>"$CALLS.files";; esac',
+    "sleep": "",
     "skopeo": 'case $* in inspect*) printf %s "$3";; *) echo copied;; esac',
 }
-PARTS = ("Cargo.toml", "CHANGELOG.md", "README.md", "LICENSE-APACHE", "LICENSE-MIT", "config", "k8s/chart/Chart.yaml")
+PARTS = ("Cargo.toml", "CHANGELOG.md", "README.md", "LICENSE-APACHE", "LICENSE-MIT", "config", "k8s")
 
 
 class Rehearsal:
@@ -37,6 +44,8 @@ class Rehearsal:
 
     def __init__(self, directory):
         self.root, self.bin, self.log = directory / "tree", directory / "bin", directory / "calls"
+        # What they were given to read.
+        self.files = directory / "calls.files"
         shutil.copytree(ROOT / "scripts", self.root / "scripts", ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
         for part in PARTS:
             (self.root / part).parent.mkdir(parents=True, exist_ok=True)
@@ -67,6 +76,7 @@ class Rehearsal:
     def run(self, script, *arguments, check=True, **variables):
         """The script's answer; what it called is in `calls` then."""
         self.log.write_text("")
+        self.files.write_text("")
         kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "RUSTUP_HOME", "CARGO_HOME")}
         environment = kept | {"PATH": f"{self.bin}:{kept['PATH']}", "CALLS": str(self.log), "VERSION": getattr(self, "version", "")}
         command = [self.root / "scripts" / script, *map(str, arguments)]
@@ -85,7 +95,7 @@ class Rehearsal:
 def rehearse():
     with tempfile.TemporaryDirectory() as directory:
         stage = Rehearsal(pathlib.Path(directory))
-        for act in (verified, packed, image, chart, crates, published):
+        for act in (verified, packed, image, chart, crates, published, rolled):
             act(stage, pathlib.Path(directory) / act.__name__)
 
 
@@ -206,6 +216,24 @@ def published(stage, directory):
         expect(f"{directory}/{name}" in create.split(), f"the release has no {name}")
     expect(edit == f"gh release edit {tag} --draft=false", f"release-publish called {edit}")
     subprocess.run(["sha256sum", "--check", "--quiet", "--strict", "SHA256SUMS"], cwd=directory, check=True)
-    notes = pathlib.Path(f"{stage.log}.files").read_text()
+    notes = stage.files.read_text()
     expect("### Added" in notes and DIGEST in notes, "the notes have no changelog or no digest")
     shutil.rmtree(directory)
+
+
+def rolled(stage, _):
+    good = {"LOAD": "p50 1 ms\nrequests=9000 registered=900 failures=0", "USERS": "900"}
+    stage.run("kind-test", **good)
+    calls = stage.calls()
+    order = ["kind create", "kind load", "helm upgrade", "helm test", "kubectl rollout restart", "kubectl create --raw", "helm uninstall"]
+    places = [next((place for place, call in enumerate(calls) if call.startswith(start)), -1) for start in order]
+    expect(places == sorted(places) and places[0] >= 0, f"kind-test called {calls}")
+    expect(calls[-1].startswith("kind delete"), f"kind-test leaves its cluster: {calls[-1]}")
+    pods = yaml.safe_load_all(re.sub(r"^apiVersion", "---\napiVersion", stage.files.read_text(), flags=re.MULTILINE))
+    pods = {pod["metadata"]["name"]: pod["spec"]["containers"][0]["command"] for pod in pods if pod}
+    expect(pods["load"][2:3] == ["/load/kind-load"] and "socket" in pods["stranger"][3], f"the pods run {pods}")
+    stage.refuses("a request failed", "kind-test", **good | {"LOAD": "requests=9000 registered=900 failures=1"})
+    stage.refuses("there was no load", "kind-test", **good | {"LOAD": "requests=90 registered=9 failures=0", "USERS": "9"})
+    stage.refuses("a user is missing", "kind-test", **good | {"USERS": "899"})
+    stage.refuses("the load said nothing", "kind-test", **good | {"LOAD": "Traceback"})
+    stage.refuses("helm fails", "kind-test", **good | {"HELM_FAILS": "1"})
