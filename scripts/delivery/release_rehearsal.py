@@ -28,7 +28,7 @@ PROGRAMS = {
     "cargo": 'echo "token=$CARGO_REGISTRY_TOKEN" >>"$CALLS"; exit "${CARGO_FAILS:-0}"',
     "cosign": "echo signed",
     "docker": f"case $* in *inspect*) echo '{{\"digest\": \"{DIGEST}\"}}';; *) echo made;; esac",
-    "gh": 'case $* in "run list"*) echo "${CI_PASSED:-1}";; esac; for word; do test -f "$word" && cat "$word" >>"$CALLS.files"; done; true',
+    "gh": 'case $* in "run list"*) echo "${CI_PASSED:-1}";; "release view"*) exit "${NO_DRAFT:-1}";; esac; for word; do test -f "$word" && cat "$word" >>"$CALLS.files"; done; true',
     "helm": f'test -z "$HELM_FAILS" || exit 1; case $* in package*) touch "$4/belvedere-$VERSION.tgz";; push*) echo "Digest: {DIGEST}" >&2;; esac',
     "kind": "",
     "kubectl": 'case $* in "logs --namespace stranger"*) echo TimeoutError;; "logs --namespace load"*) echo "$LOAD";; '
@@ -210,13 +210,15 @@ def published(stage, directory):
     stage.refuses("the image is unknown", "release-publish", tag, directory, BUNDLE=str(bundle))
     (directory / "belvedere.intoto.jsonl").unlink(missing_ok=True)
     stage.run("release-publish", tag, directory, BUNDLE=str(bundle), DIGEST=DIGEST)
-    create, edit = stage.calls()
+    _, create, edit = stage.calls()
     expect(create.startswith(f"gh release create {tag} --verify-tag --draft "), f"release-publish called {create}")
     for name in ("SHA256SUMS", "belvedere.intoto.jsonl", "belvedere.tar.gz"):
         expect(f"{directory}/{name}" in create.split(), f"the release has no {name}")
     expect(edit == f"gh release edit {tag} --draft=false", f"release-publish called {edit}")
     subprocess.run(["sha256sum", "--check", "--quiet", "--strict", "SHA256SUMS"], cwd=directory, check=True)
     notes = stage.files.read_text()
+    stage.run("release-publish", tag, directory, BUNDLE=str(bundle), DIGEST=DIGEST, NO_DRAFT="0")
+    expect(stage.calls()[1].startswith(f"gh release upload {tag} --clobber "), f"with a draft there: {stage.calls()}")
     expect("### Added" in notes and DIGEST in notes, "the notes have no changelog or no digest")
     shutil.rmtree(directory)
 
