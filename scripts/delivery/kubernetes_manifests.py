@@ -57,6 +57,9 @@ def kustomize(directory):
     done = subprocess.run(["kubectl", "kustomize", str(directory)], capture_output=True, text=True, timeout=60)
     if done.returncode != 0:
         raise ValueError(f"kubectl kustomize {directory}: {done.stderr}")
+    # What is deprecated is only warned of.
+    if done.stderr:
+        raise ValueError(f"kubectl kustomize {directory} warns: {done.stderr}")
     return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 

@@ -1,7 +1,8 @@
 """Runs what a manifest says as processes of this machine: the command, variables and files of its containers.
 
 Paths of volumes become directories of the check's own, and the two ports become free ones; everything else is as the
-kubelet would hand it over. Variables of the image are taken from the Dockerfile.
+kubelet would hand it over. Variables of the image are taken from the Dockerfile. Root runs it as the user of the
+manifest, who reads files by their modes and by the group that they are given.
 """
 
 import base64
@@ -10,6 +11,7 @@ import pathlib
 import re
 import secrets
 import shlex
+import stat
 import subprocess
 
 from harness import ROOT, Failed, expect
@@ -70,10 +72,28 @@ class Container:
                 file = self.directory / mount["mountPath"].lstrip("/") / path
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(self.here(text))
+                self.own(file, volume)
         words = [*entry_point(), *(container.get("args") or [])]
         expect(not container.get("command"), f"{pod.name} replaces the image's entry point")
         self.arguments = [self.here(word) for word in words[1:]]
         self.variables = {name: self.here(value) for name, value in self.environment().items()}
+
+    def own(self, file, volume):
+        """As the kubelet does: root's, of the pod's group, with the mode that the volume says."""
+        kind = volume.get("secret") or volume.get("configMap")
+        file.chmod(kind.get("defaultMode", 0o644))
+        group = (self.pod.spec.get("securityContext") or {}).get("fsGroup")
+        if os.geteuid() == 0 and group:
+            os.chown(file, 0, group)
+
+    def user(self, binary):
+        """How the user of the pod is become, where this is root and the user can reach the binary."""
+        context = self.pod.spec.get("securityContext") or {}
+        places = [pathlib.Path(binary), self.directory]
+        reachable = all(parent.stat().st_mode & stat.S_IXOTH for place in places for parent in [place, *place.parents])
+        if os.geteuid() != 0 or not reachable or not context.get("runAsUser"):
+            return {}
+        return {"user": context["runAsUser"], "group": context["runAsGroup"], "extra_groups": [context["fsGroup"]]}
 
     def here(self, text):
         """The same text, with the paths and addresses that stand for the container's."""
@@ -103,6 +123,7 @@ class Container:
             capture_output=True,
             text=True,
             timeout=within,
+            **self.user(binary),
         )
         if done.returncode != 0:
             said = done.stderr.strip() or done.stdout.strip()
