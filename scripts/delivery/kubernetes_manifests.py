@@ -10,6 +10,8 @@ import subprocess
 import helm_python
 import yaml
 
+from harness import Failed
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 K8S = ROOT / "k8s"
 CHART = K8S / "chart"
@@ -56,10 +58,10 @@ def kustomize(directory):
     """What `kubectl apply -k` would apply."""
     done = subprocess.run(["kubectl", "kustomize", str(directory)], capture_output=True, text=True, timeout=60)
     if done.returncode != 0:
-        raise ValueError(f"kubectl kustomize {directory}: {done.stderr}")
+        raise Failed(f"kubectl kustomize {directory}: {done.stderr}")
     # What is deprecated is only warned of.
     if done.stderr:
-        raise ValueError(f"kubectl kustomize {directory} warns: {done.stderr}")
+        raise Failed(f"kubectl kustomize {directory} warns: {done.stderr}")
     return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 
