@@ -627,7 +627,8 @@ def hooks(world):
             marks = annotations(item) if item else {}
             if marks.get("helm.sh/hook") != hook or int(marks.get("helm.sh/hook-weight", 0)) >= int(annotations(pod.owner).get("helm.sh/hook-weight", 0)):
                 yield f"{pod.name}: {kind} {needed} is not there when it runs"
-        if any(item["spec"]["target"]["name"] == volume["secret"]["secretName"] for item in world.of("ExternalSecret") for volume in pod.spec["volumes"] if "secret" in volume):
+        used = {volume["secret"]["secretName"] for volume in pod.spec["volumes"] if "secret" in volume}
+        if used & {item["spec"]["target"]["name"] for item in world.of("ExternalSecret")}:
             yield f"{pod.name}: its Secret is made after it"
 
 
