@@ -22,7 +22,7 @@ run *ARGUMENTS:
 # Builds the container image
 [group('start')]
 image:
-    docker build --build-arg GIT_COMMIT="$(git rev-parse HEAD)" --tag {{ image }} .
+    docker build --build-arg GIT_COMMIT="$(git rev-parse HEAD)" --build-arg VERSION=dev --tag {{ image }} .
 
 # Three replicas behind a proxy with all that watches them, and somebody who uses them
 [group('start')]
@@ -98,6 +98,11 @@ bench-once:
 [group('code')]
 coverage *ARGUMENTS:
     scripts/coverage {{ ARGUMENTS }}
+
+# The same on a PostgreSQL server made for it, instead of test-postgresql
+[group('code')]
+coverage-postgresql:
+    scripts/with-database postgresql scripts/coverage
 
 # The documentation of the crates
 [group('code')]
