@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use belvedere::settings::Settings;
-use chassis::settings::{Environ, Key, known_keys, table};
+use chassis::settings::{Environ, Environment, Key, known_keys, table};
 use tempfile::TempDir;
 
 use crate::support::process::signing_key;
@@ -12,6 +12,9 @@ use crate::support::process::signing_key;
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/belvedere.toml");
 /// Where the sample expects secrets.
 const SECRETS: &str = "/run/secrets";
+
+/// Where the manifests mount them.
+const MOUNTED: &str = "/run/secrets/belvedere";
 
 /// A key as the sample has it.
 #[derive(Debug)]
@@ -110,6 +113,30 @@ fn every_example_works() {
     fs::write(&file, text).unwrap();
     let settings = load(file);
     assert_eq!(settings.matches("[redacted]").count(), secrets());
+}
+
+#[test]
+fn what_the_manifests_set_is_accepted() {
+    let directory = TempDir::new().unwrap();
+    for file in ["ops_token", "database_password", "signing_key"] {
+        fs::write(directory.path().join(file), signing_key()).unwrap();
+    }
+    let places = ["base", "overlays/minikube", "overlays/production"];
+    for file in places.iter().flat_map(|place| ["belvedere", "migrate"].map(|job| (place, job))) {
+        let path = format!("{}/k8s/{}/{}.toml", env!("CARGO_MANIFEST_DIR"), file.0, file.1);
+        let text = fs::read_to_string(&path).unwrap();
+        let text = text.replace(MOUNTED, directory.path().to_str().unwrap());
+        let copy = directory.path().join("settings.toml");
+        fs::write(&copy, text).unwrap();
+        let settings = match file.1 {
+            // It has no secret but the database's.
+            "migrate" => Settings::load_for_command(Some(copy), Environ::default()),
+            _ => Settings::load(Some(copy), Environ::default()).map(|loaded| loaded.settings),
+        };
+        let settings = settings.unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert_eq!(settings.environment, Environment::Production, "{path}");
+        assert_ne!(settings.database.migrate_on_start, Some(true), "{path}");
+    }
 }
 
 fn uncommented(line: &str) -> &str {
