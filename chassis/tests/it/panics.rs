@@ -64,6 +64,7 @@ fn a_panic_in_a_handler_has_the_ids_of_its_request() {
 }
 
 /// What a test of this file said, alone in a process.
+#[expect(clippy::disallowed_methods, reason = "a variable of the build, and no setting")]
 fn run(test: &str) -> (String, String) {
     let itself = std::env::current_exe().unwrap();
     let child = ["--exact", test, "--ignored", "--nocapture"];

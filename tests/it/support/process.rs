@@ -141,6 +141,7 @@ impl Binary {
     }
 
     /// All that the binary gets of an environment.
+    #[expect(clippy::disallowed_methods, reason = "a variable of the build, and no setting")]
     fn environment(&self) -> impl Iterator<Item = (&str, OsString)> {
         let profile = env::var_os(PROFILE).map(|file| (PROFILE, file));
         profile.into_iter().chain(
