@@ -3,6 +3,7 @@
 mod assignment;
 mod attempts;
 mod authorisation;
+mod cleaning;
 mod events;
 mod hashing;
 mod keys;

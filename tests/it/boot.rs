@@ -5,6 +5,7 @@ mod durability;
 mod ending;
 mod exporting;
 mod hostile;
+mod limits;
 mod lines;
 mod outputs;
 mod production;

@@ -5,6 +5,7 @@ mod debug_header;
 mod health;
 mod migrate;
 mod openapi;
+mod terminal;
 mod users;
 
 use crate::support::process::Binary;
