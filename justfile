@@ -101,8 +101,8 @@ coverage *ARGUMENTS:
 
 # The same on a PostgreSQL server made for it, instead of test-postgresql
 [group('code')]
-coverage-postgresql:
-    scripts/with-database postgresql scripts/coverage
+coverage-postgresql *ARGUMENTS:
+    scripts/with-database postgresql scripts/coverage {{ ARGUMENTS }}
 
 # The documentation of the crates
 [group('code')]
