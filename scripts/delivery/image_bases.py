@@ -15,7 +15,6 @@ import tempfile
 from harness import ROOT, Failed, expect, need
 
 DOCKERFILE = ROOT / "Dockerfile"
-MIRROR = "http://deb.debian.org/debian"
 CERTIFICATES = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
 # gcc and libc6-dev are what the slim image of Rust has.
 COMPILES_WITH = ("gcc", "libc6-dev", "ca-certificates")
@@ -69,7 +68,7 @@ class Builder:
         debian = self.directory / "debian"
         packages = ",".join((*COMPILES_WITH, *STATIC_HAS))
         command = [need("debootstrap", "debootstrap"), "--variant=minbase", f"--include={packages}"]
-        tell([*command, bases.suite, str(debian), MIRROR], self.directory / "debootstrap.log", 900.0)
+        tell([*command, bases.suite, str(debian)], self.directory / "debootstrap.log", 900.0)
         # Nobody reads it, and it would be copied a few times.
         for path in ("var/cache/apt", "var/lib/apt", "usr/share/doc", "usr/share/locale", "usr/share/man"):
             shutil.rmtree(debian / path, ignore_errors=True)
