@@ -12,6 +12,7 @@ use crate::telemetry::debug_header::DebugKey;
 use crate::telemetry::traces::TracingSettings;
 
 pub mod asset;
+mod authority;
 pub mod client_address;
 pub mod conditional;
 mod cors;
@@ -134,7 +135,7 @@ impl Site {
         telemetry: &Telemetry,
     ) -> Result<BoxEndpoint<'static>, RateLimitError> {
         let Self { routes, api, pages, strict, ops } = self;
-        let dispatch = Dispatch { api, pages };
+        let dispatch = Dispatch { api, pages, allow: routes.allow() };
         let site = stack(dispatch, Arc::new(routes), strict, settings, telemetry)?;
         Ok(Front { ops, site }.boxed())
     }

@@ -6,6 +6,7 @@
 mod backlog;
 mod begun;
 mod connections;
+mod lingering;
 mod opening;
 mod places;
 mod refusals;

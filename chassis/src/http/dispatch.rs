@@ -9,13 +9,17 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 use poem::endpoint::BoxEndpoint;
 use poem::http::uri::PathAndQuery;
-use poem::http::{HeaderValue, Method, StatusCode, Uri, Version, header};
+use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
 use poem::{Endpoint, Request, Response, Result};
 
+use super::authority;
 use super::exchange::Exchange;
 use super::negotiate::accepts_any;
 use super::routes::{Route, without_slash};
 use crate::problem::{Problem, ProblemType};
+
+/// Four times what clients and proxies send at most.
+const HEADERS_MAX: usize = 64 * 1024;
 
 /// Pages by template, and the API for every other route of the table.
 pub(super) struct Dispatch {
@@ -23,18 +27,25 @@ pub(super) struct Dispatch {
     pub api: BoxEndpoint<'static>,
     /// Answers the routes beside it.
     pub pages: HashMap<Arc<str>, BoxEndpoint<'static>>,
+    /// What can be done with any of them, for `OPTIONS *`.
+    pub allow: HeaderValue,
 }
 
 impl Endpoint for Dispatch {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
+        authority::check(&request)?;
+        check_framing(&request)?;
         let exchange = Exchange::of(&request);
+        if request.method() == Method::OPTIONS && request.uri().path() == "*" {
+            return Ok(options(&self.allow));
+        }
         let Some(route) = exchange.as_ref().and_then(|exchange| exchange.route.as_ref()) else {
             return Err(Problem::new(&ProblemType::NOT_FOUND).into());
         };
         if request.method() == Method::OPTIONS && !route.allows(&Method::OPTIONS) {
-            return Ok(options(route));
+            return Ok(options(route.allow()));
         }
         check(route, &request)?;
         trim_slash(&mut request);
@@ -47,14 +58,33 @@ impl Endpoint for Dispatch {
     }
 }
 
-fn check(route: &Route, request: &Request) -> Result<(), Problem> {
-    // RFC 9112, section 3.2: without one, or with two, proxies and servers may see different sites.
-    if request.version() == Version::HTTP_11
-        && request.headers().get_all(header::HOST).iter().count() != 1
-    {
-        let problem = Problem::new(&ProblemType::BAD_REQUEST);
-        return Err(problem.detail("the request must have one Host header"));
+/// What hyper lets pass of a head, and the service does not.
+fn check_framing(request: &Request) -> Result<(), Problem> {
+    let headers = request.headers();
+    // hyper reads any list that ends in `chunked` as if that were all of it. Who stands in front may decode
+    // the rest, and find the end of the body elsewhere (RFC 9112, section 6.1).
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let coding = codings.next();
+    let is_plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if codings.next().is_some() || coding.is_some_and(|coding| !is_plain(coding)) {
+        return Err(Problem::new(&ProblemType::BAD_REQUEST)
+            .detail("the only Transfer-Encoding is chunked")
+            .header(header::CONNECTION, HeaderValue::from_static("close")));
     }
+    // Of HTTP/1 hyper's own limit is as large.
+    if request.version() == Version::HTTP_2 && size(headers) > HEADERS_MAX {
+        return Err(Problem::from_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+            .detail(format!("the headers must not exceed {HEADERS_MAX} bytes")));
+    }
+    Ok(())
+}
+
+/// As RFC 9113, section 6.5.2, counts the size of a list of headers.
+fn size(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
+}
+
+fn check(route: &Route, request: &Request) -> Result<(), Problem> {
     if !route.allows(request.method()) {
         let problem = Problem::new(&ProblemType::METHOD_NOT_ALLOWED);
         return Err(problem.header(header::ALLOW, route.allow().clone()));
@@ -64,9 +94,13 @@ fn check(route: &Route, request: &Request) -> Result<(), Problem> {
         return Err(Problem::new(&ProblemType::NOT_ACCEPTABLE)
             .detail(format!("the answer can be had as {produced}")));
     }
-    // poem drops such parameters, and then misses them.
-    if percent_decode_str(request.uri().path()).decode_utf8().is_err() {
-        return Err(Problem::new(&ProblemType::BAD_REQUEST).detail("the path is not valid UTF-8"));
+    // poem drops such parameters of the path and misses them then; those of the query it makes others of.
+    let uri = request.uri();
+    for (part, text) in [("path", uri.path()), ("query", uri.query().unwrap_or_default())] {
+        if percent_decode_str(text).decode_utf8().is_err() {
+            let problem = Problem::new(&ProblemType::BAD_REQUEST);
+            return Err(problem.detail(format!("the {part} is not valid UTF-8")));
+        }
     }
     if let Some(name) = repeated_parameter(route, request) {
         return Err(Problem::new(&ProblemType::BAD_REQUEST)
@@ -98,9 +132,9 @@ fn is_encoded(request: &Request) -> bool {
     lines.any(|line| !line.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-fn options(route: &Route) -> Response {
+fn options(allow: &HeaderValue) -> Response {
     let response = Response::builder().status(StatusCode::NO_CONTENT);
-    response.header(header::ALLOW, route.allow().clone()).finish()
+    response.header(header::ALLOW, allow.clone()).finish()
 }
 
 /// poem knows its routes without the slash at the end.

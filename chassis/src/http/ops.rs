@@ -17,6 +17,7 @@ use poem::{Endpoint, IntoResponse, Request, Response, Result};
 use serde::Serialize;
 
 use self::access::Access;
+use super::authority;
 use super::client_address::Clients;
 use super::head::without_content;
 use super::headers::complete;
@@ -119,6 +120,7 @@ impl Ops {
     }
 
     async fn answer(&self, request: &mut Request) -> Result<Response, Problem> {
+        authority::check(request)?;
         let path = without_slash(request.uri().path()).to_owned();
         let allowed =
             if path == "/log-level" { "GET, HEAD, OPTIONS, PUT" } else { "GET, HEAD, OPTIONS" };

@@ -35,6 +35,8 @@ struct Operation {
 #[derive(Debug, Default)]
 pub struct Routes {
     tree: matchit::Router<Arc<Route>>,
+    /// Those of any route.
+    methods: BTreeSet<String>,
 }
 
 /// Two routes that cannot both be reached, or a template that is not one.
@@ -119,18 +121,26 @@ impl Routes {
         Some(found.value)
     }
 
+    /// The value of `Allow` for the service as a whole.
+    pub fn allow(&self) -> HeaderValue {
+        allow(&self.methods.iter().map(String::as_str).collect())
+    }
+
     fn add(&mut self, template: &str, methods: Vec<Operation>) -> Result<(), RouteError> {
-        let route = Arc::new(Route { template: template.into(), allow: allow(&methods), methods });
+        let names = methods.iter().map(|operation| operation.method.as_str());
+        self.methods.extend(names.clone().map(str::to_owned));
+        let allow = allow(&names.collect());
+        let route = Arc::new(Route { template: template.into(), allow, methods });
         let inserted = self.tree.insert(template, route);
         inserted.map_err(|error| RouteError::Insert(template.to_owned(), error))
     }
 }
 
-/// The same path without the slash at its end, which routes do not have.
+/// The same path without the slash at its end, which routes do not have. Two of them are another path.
 pub fn without_slash(path: &str) -> &str {
     match path.strip_suffix('/') {
-        Some("") | None => path,
-        Some(trimmed) => trimmed,
+        Some(trimmed) if !trimmed.is_empty() && !trimmed.ends_with('/') => trimmed,
+        _ => path,
     }
 }
 
@@ -149,9 +159,8 @@ fn produces(operation: &Value) -> Vec<String> {
     types.into_iter().cloned().collect()
 }
 
-fn allow(methods: &[Operation]) -> HeaderValue {
-    let mut names: BTreeSet<&str> =
-        methods.iter().map(|operation| operation.method.as_str()).collect();
+fn allow(methods: &BTreeSet<&str>) -> HeaderValue {
+    let mut names = methods.clone();
     if names.contains("GET") {
         names.insert("HEAD");
     }
@@ -188,6 +197,7 @@ mod tests {
         assert_eq!(template("/users/"), Some("/users".to_owned()));
         assert_eq!(template("/users/7/shoes"), None);
         assert_eq!(template("/"), None);
+        assert_eq!(template("/users//"), None);
     }
 
     #[test]
@@ -197,6 +207,7 @@ mod tests {
         assert_eq!(routes.find("/users/7").unwrap().allow(), "DELETE, OPTIONS");
         assert!(routes.find("/users").unwrap().allows(&Method::HEAD));
         assert!(!routes.find("/users/7").unwrap().allows(&Method::GET));
+        assert_eq!(routes.allow(), "DELETE, GET, HEAD, OPTIONS, POST");
     }
 
     #[test]

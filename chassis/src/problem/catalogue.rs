@@ -28,9 +28,11 @@ pub const CHASSIS_TYPES: &[&ProblemType] = &[
     &ProblemType::CONFLICT,
     &ProblemType::PRECONDITION_FAILED,
     &ProblemType::CONTENT_TOO_LARGE,
+    &ProblemType::URI_TOO_LONG,
     &ProblemType::UNSUPPORTED_MEDIA_TYPE,
     &ProblemType::INVALID_FIELDS,
     &ProblemType::TOO_MANY_REQUESTS,
+    &ProblemType::HEADERS_TOO_LARGE,
     &ProblemType::INTERNAL,
     &ProblemType::UNAVAILABLE,
     &ProblemType::REQUEST_IN_FLIGHT,
@@ -101,6 +103,13 @@ impl ProblemType {
         status: StatusCode::PAYLOAD_TOO_LARGE,
         about: "The body is larger than the service reads.",
     };
+    /// 414
+    pub const URI_TOO_LONG: Self = Self {
+        slug: "uri-too-long",
+        title: "URI too long",
+        status: StatusCode::URI_TOO_LONG,
+        about: "The path and query of the request are longer than the service reads.",
+    };
     /// 415
     pub const UNSUPPORTED_MEDIA_TYPE: Self = Self {
         slug: "unsupported-media-type",
@@ -121,6 +130,13 @@ impl ProblemType {
         title: "Too many requests",
         status: StatusCode::TOO_MANY_REQUESTS,
         about: "The client has used up its budget. Retry-After says for how many seconds to wait; RateLimit-Policy and RateLimit tell the budget.",
+    };
+    /// 431
+    pub const HEADERS_TOO_LARGE: Self = Self {
+        slug: "headers-too-large",
+        title: "Request header fields too large",
+        status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        about: "The request has more headers, or larger ones, than the service reads.",
     };
     /// 500
     pub const INTERNAL: Self = Self {

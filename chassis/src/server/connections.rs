@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http_body_util::combinators::BoxBody;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -29,6 +29,7 @@ use tracing::instrument::WithSubscriber;
 
 use super::backlog::Backlog;
 use super::begun::Begun;
+use super::lingering::Lingering;
 use super::places::{Place, Taken};
 use crate::http::exchange::CutOff;
 use crate::telemetry::Telemetry;
@@ -40,8 +41,8 @@ const HTTP2_MAX_STREAMS: u32 = 100;
 const HTTP2_MAX_RESET_STREAMS: usize = 20;
 
 /// Bytes of a request's headers. hyper refuses more with a bare frame, in which no problem has room; so
-/// the limit is above what clients and proxies send (16 KiB is its own), and a connection stays bounded.
-const HTTP2_MAX_HEADERS: u32 = 64 * 1024;
+/// the limit is above the 64 KiB that the stack refuses with one, and a connection stays bounded.
+const HTTP2_MAX_HEADERS: u32 = 256 * 1024;
 
 /// What an HTTP/1 connection may have read and not understood yet: a head, whose target alone may have
 /// hyper's 64 KiB before it is told to be too long. hyper's own limit is 400 KiB, for each of thousands.
@@ -241,10 +242,16 @@ impl Connections {
     ) -> Result<Response<BoxBody<Bytes, io::Error>>, Infallible> {
         let _in_flight = InFlight::start(&self);
         let http2 = request.version() == Version::HTTP_2;
+        let lingers = http2 && !request.body().is_end_stream();
         let local = LocalAddr(local.map_or_else(Addr::default, Addr::from));
         let scheme = if self.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         let mut request: poem::Request = (request, local, RemoteAddr(peer.into()), scheme).into();
         request.set_data(CutOff(self.cut.clone()));
+        if lingers {
+            let body = request.take_body().into();
+            let body = Lingering::new(body, self.tasks.clone(), self.cut.clone());
+            request.set_body(poem::Body::from(BoxBody::new(body)));
+        }
         let mut response = self.endpoint.get_response(request).await;
         if self.leaving.load(Ordering::Relaxed) && !http2 {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

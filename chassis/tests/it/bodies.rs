@@ -4,6 +4,7 @@ use chassis::testing::Answer;
 use poem::http::Method;
 
 use crate::support::App;
+use crate::support::frames::{self, DATA, END_HEADERS, END_STREAM, HEADERS, NO_ERROR, RST_STREAM};
 use crate::support::http2::Http2;
 use crate::support::raw::Raw;
 
@@ -52,6 +53,38 @@ async fn http2_bodies_have_the_same_limit() {
     connection.stream(streamed, note_of(2 * MIB).as_bytes()).await.problem(413);
     let exact = request(&connection);
     let _ = connection.stream(exact, note_of(MIB).as_bytes()).await.expect(200);
+}
+
+/// Clients lose the answer when its stream is reset while they send, although they must not.
+#[tokio::test]
+async fn over_http2_a_body_that_nobody_wants_is_sent_to_its_end_without_a_reset() {
+    let app = App::start().await;
+    let mut connection = frames::connect(&app, &[]).await;
+    let post = frames::fields("POST", "/nowhere");
+    connection.send(frames::frame(HEADERS, END_HEADERS, 1, &post)).await;
+    while connection.frame().await.flags & END_STREAM == 0 {}
+    let piece = [0; 16 * 1024];
+    connection.send(frames::frame(DATA, 0, 1, &piece)).await;
+    connection.send(frames::frame(DATA, END_STREAM, 1, &piece)).await;
+
+    connection.send(frames::get(3, "/plain")).await;
+    let next = connection.frame().await;
+    assert_eq!((next.kind, next.stream), (HEADERS, 3));
+}
+
+#[tokio::test]
+async fn over_http2_a_body_that_nobody_wants_does_not_come_for_ever() {
+    let app = App::start().await;
+    let mut connection = frames::connect(&app, &[]).await;
+    let post = frames::fields("POST", "/nowhere");
+    connection.send(frames::frame(HEADERS, END_HEADERS, 1, &post)).await;
+    let reset = loop {
+        let frame = connection.frame().await;
+        if frame.kind == RST_STREAM {
+            break frame;
+        }
+    };
+    assert_eq!((reset.stream, reset.code(0)), (1, NO_ERROR));
 }
 
 #[tokio::test]

@@ -109,9 +109,19 @@ impl Exporting {
         waited.unwrap_or_else(|_| panic!("{what}: {:?}", self.telemetry.status()));
     }
 
+    /// The lines, once there are any.
+    pub(crate) async fn told(&self) -> Vec<Value> {
+        self.until("a line", |e| !e.written().is_empty()).await;
+        self.lines().await
+    }
+
     /// Everything but the lines of [`Self::make`].
     pub(crate) async fn lines(&self) -> Vec<Value> {
         assert!(self.telemetry.flush_lines(DEADLINE).await);
+        self.written()
+    }
+
+    fn written(&self) -> Vec<Value> {
         let text = String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap();
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         lines.filter(|line| line["message"] != "working").collect()

@@ -6,8 +6,9 @@ use crate::support::frames::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, PING,
     REFUSED_STREAM, RST_STREAM, SETTINGS, connect, fields, frame, get, text,
 };
+use crate::support::http2::Http2;
 use crate::support::raw::{Raw, request};
-use crate::support::{App, PATIENCE, eventually, in_time};
+use crate::support::{App, GET, PATIENCE, eventually, in_time};
 
 /// `SETTINGS_INITIAL_WINDOW_SIZE`
 const INITIAL_WINDOW: u16 = 4;
@@ -174,9 +175,31 @@ async fn a_head_without_an_end_is_refused_before_it_is_large() {
     ] {
         let mut connection = app.raw().await;
         connection.send(&head).await;
-        connection.answer().await.problem(status);
+        let problem = connection.answer().await.problem(status);
+        let slug = if status == 414 { "uri-too-long" } else { "headers-too-large" };
+        assert_eq!(problem["type"], format!("/problems/{slug}"));
+        let _ = app.client.get(&format!("/problems/{slug}")).send().await.expect(200);
     }
     assert_served(&app).await;
+}
+
+#[tokio::test]
+async fn over_http2_too_large_headers_are_refused_with_a_problem() {
+    let app = App::start().await;
+    let mut connection = app.http2().await;
+    let large = |connection: &Http2, times: usize| {
+        let mut request = connection.request(GET, "/plain");
+        for number in 0..times {
+            request = request.header(format!("x-flood-{number}"), "x".repeat(10_000));
+        }
+        request
+    };
+    let request = large(&connection, 7);
+    let problem = connection.send(request, "").await.problem(431);
+    assert_eq!(problem["type"], "/problems/headers-too-large");
+    assert_eq!(problem["detail"], "the headers must not exceed 65536 bytes");
+    let request = large(&connection, 6);
+    let _ = connection.send(request, "").await.expect(200);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ const DURATION: &str = "http_server_request_duration_seconds";
 #[tokio::test]
 async fn an_unknown_path_is_not_found() {
     let app = App::start().await;
-    for path in ["/nowhere", "/echo/a/b", "/ECHO", "/echo//", "/problems/none"] {
+    for path in ["/nowhere", "/echo/a/b", "/ECHO", "/echo//", "//", "/problems/none"] {
         let problem = app.client.get(path).send().await.problem(404);
         assert_eq!(problem["type"], "/problems/not-found");
         assert_eq!(problem["instance"], path);
@@ -69,6 +69,12 @@ async fn options_tells_what_a_resource_can_do() {
     }
     let nowhere = app.client.call(Method::OPTIONS, "/nowhere").send().await;
     nowhere.problem(404);
+
+    let mut connection = app.raw().await;
+    connection.send("OPTIONS * HTTP/1.1\r\nhost: site\r\n\r\n").await;
+    let everything = connection.answer().await;
+    assert_eq!(everything.status, 204);
+    assert_eq!(everything.header("allow"), "DELETE, GET, HEAD, OPTIONS, PATCH, POST");
 }
 
 #[tokio::test]

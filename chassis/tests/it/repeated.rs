@@ -1,4 +1,4 @@
-//! What is said twice and must be said once: readers along the way may each believe another one.
+//! What a request must say once and clearly: readers along the way may each believe something else.
 
 use poem::http::Method;
 use uuid::Uuid;
@@ -32,16 +32,54 @@ async fn a_second_request_id_makes_both_worthless() {
 }
 
 #[tokio::test]
-async fn a_second_host_is_refused_on_every_route() {
+async fn a_request_names_one_host_or_is_refused_whatever_it_asks_for() {
     let app = App::start().await;
-    for target in ["/plain", "/echo/a"] {
+    let faults = [
+        ("", "the request must have one Host header"),
+        ("host: site\r\nhost: other\r\n", "the request must have one Host header"),
+        ("host: a b\r\n", "the Host header must be a name or an address, with a port or without"),
+    ];
+    for (hosts, detail) in faults {
+        for start in ["GET /plain", "GET /echo/a", "GET /nowhere", "OPTIONS /plain", "GET /livez"] {
+            let mut connection = app.raw().await;
+            connection.send(format!("{start} HTTP/1.1\r\n{hosts}x-request-id: t\r\n\r\n")).await;
+            let problem = connection.answer().await.problem(400);
+            assert_eq!(problem["detail"], detail, "{start}");
+        }
+    }
+    let mut connection = app.raw().await;
+    connection.send("GET /plain HTTP/1.0\r\n\r\n").await;
+    let _ = connection.answer().await.expect(200);
+}
+
+#[tokio::test]
+async fn over_http2_the_host_is_the_authority() {
+    let app = App::start().await;
+    let mut connection = app.http2().await;
+    let other = connection.request(Method::GET, "/plain").header("host", "other");
+    let problem = connection.send(other, "").await.problem(400);
+    assert_eq!(problem["detail"], "the Host header must say the same as :authority");
+    let host = app.client.address().to_string();
+    let same = connection.request(Method::GET, "/plain").header("host", &host);
+    let _ = connection.send(same, "").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_body_in_another_coding_than_chunks_is_refused_and_the_connection_closed() {
+    let app = App::start().await;
+    for codings in [
+        "transfer-encoding: gzip, chunked",
+        "transfer-encoding: chunked, chunked",
+        "transfer-encoding: identity\r\ntransfer-encoding: chunked",
+    ] {
         let mut connection = app.raw().await;
-        let request = format!(
-            "GET {target} HTTP/1.1\r\nhost: site\r\nhost: other\r\nx-request-id: t\r\n\r\n"
-        );
-        connection.send(request).await;
-        let problem = connection.answer().await.problem(400);
-        assert_eq!(problem["detail"], "the request must have one Host header");
+        let head = "POST /echo HTTP/1.1\r\nhost: site\r\ncontent-type: application/json";
+        let body = "e\r\n{\"text\":\"hey\"}\r\n0\r\n\r\n";
+        connection.send(format!("{head}\r\n{codings}\r\n\r\n{body}")).await;
+        let answer = connection.answer().await;
+        assert_eq!(answer.problem(400)["detail"], "the only Transfer-Encoding is chunked");
+        assert_eq!(answer.header("connection"), "close", "{codings}");
+        assert!(connection.rest().await.is_empty(), "{codings}");
     }
 }
 

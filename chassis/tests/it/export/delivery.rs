@@ -77,11 +77,12 @@ async fn what_a_collector_rejects_is_counted_as_lost_and_told() {
         let exporting = Exporting::start(&collector.url(), protocol, &none);
         exporting.make(3);
         exporting.until("counted", |e| e.traces().exported + e.traces().failed == 3).await;
+        // Counts come before what is told of them.
+        let lines = exporting.told().await;
         let traces = exporting.traces();
         assert!(traces.failed >= 1, "{protocol}: {traces:?}");
         assert_eq!(traces.state, ExportState::Delivering);
         assert_eq!(traces.error, Some(ExportError::Rejected));
-        let lines = exporting.lines().await;
         assert_eq!(lines.len(), 1, "{lines:?}");
         assert_eq!(lines[0]["message"], "spans were lost");
         assert_eq!(exporting.logs().state, ExportState::Disabled);
