@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use belvedere_entity::user::{self, PasswordHash};
 use chassis::database::Database;
+use chassis::http::conditional::Versions;
 use chassis::http::idempotency::ScopedKey;
 use chassis::password::{PasswordHasher, PasswordSettings, Verdict};
 use chassis::problem::ProblemType;
@@ -131,27 +132,37 @@ impl Users {
         }
     }
 
-    /// Changes a user that has one of these versions, or any.
+    /// Changes a user that has one of these versions.
     pub async fn change(
         &self,
         id: Uuid,
         patch: &UserPatch,
-        versions: Option<&Vec<i64>>,
+        versions: &Versions,
     ) -> Result<user::Model, UserError> {
         let db = self.database();
-        db.retrying(|| store::change(db, id, patch.clone(), versions.cloned())).await
+        db.retrying(|| store::change(db, id, patch.clone(), versions)).await
     }
 
-    /// Gives a user a role.
-    pub async fn set_role(&self, id: Uuid, role: Role) -> Result<Granted, UserError> {
+    /// Gives a user that has one of these versions a role.
+    pub async fn set_role(
+        &self,
+        id: Uuid,
+        role: Role,
+        versions: &Versions,
+    ) -> Result<Granted, UserError> {
         let db = self.database();
-        db.retrying(|| store::set_role(db, id, role)).await
+        db.retrying(|| store::set_role(db, id, role, versions)).await
     }
 
-    /// Lets a user sign in, or no longer; then its sessions end.
-    pub async fn set_enabled(&self, id: Uuid, enabled: bool) -> Result<Granted, UserError> {
+    /// Lets a user that has one of these versions sign in, or no longer; then its sessions end.
+    pub async fn set_enabled(
+        &self,
+        id: Uuid,
+        enabled: bool,
+        versions: &Versions,
+    ) -> Result<Granted, UserError> {
         let db = self.database();
-        db.retrying(|| store::set_enabled(db, id, enabled)).await
+        db.retrying(|| store::set_enabled(db, id, enabled, versions)).await
     }
 
     /// Ends every session of a user.
@@ -160,14 +171,14 @@ impl Users {
         db.retrying(|| store::sign_out(db, id)).await.map(drop)
     }
 
-    /// Deletes a user that has one of these versions, or any, the stored answers that tell of it, and the
+    /// Deletes a user that has one of these versions, the stored answers that tell of it, and the
     /// guesses at its password.
-    pub async fn delete(&self, id: Uuid, versions: Option<&Vec<i64>>) -> Result<(), UserError> {
+    pub async fn delete(&self, id: Uuid, versions: &Versions) -> Result<(), UserError> {
         let db = self.database();
         let delete = || async {
             let transaction = db.begin_write().await?;
             let row = store::find(&transaction, id).await?;
-            store::delete(&transaction, id, versions.cloned()).await?;
+            store::delete(&transaction, id, versions).await?;
             if let Some(row) = row {
                 attempts::forget(&transaction, row.email.expose(), id).await?;
             }

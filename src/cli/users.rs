@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use belvedere_entity::user;
 use belvedere_migration as migration;
 use chassis::database::Database;
+use chassis::http::conditional::Versions;
 use chassis::http::input::Fields;
 use chassis::password::PasswordHasher;
 use chassis::problem::Problem;
@@ -116,7 +117,9 @@ impl Users {
             }
             Self::SetRole { email, role } => {
                 let row = find(database, email).await?;
-                let granted = database.retrying(|| store::set_role(database, row.id, role.into()));
+                let (id, any) = (row.id, Versions::ANY);
+                let granted =
+                    database.retrying(|| store::set_role(database, id, role.into(), &any));
                 if granted.await.map_err(Failure::running)?.changed {
                     events.record(Event::RoleChange, None, Some(row.id));
                 }
@@ -167,7 +170,8 @@ async fn set_enabled(
     enabled: bool,
 ) -> Result<String, Failure> {
     let id = find(database, email).await?.id;
-    let granted = database.retrying(|| store::set_enabled(database, id, enabled));
+    let any = Versions::ANY;
+    let granted = database.retrying(|| store::set_enabled(database, id, enabled, &any));
     if granted.await.map_err(Failure::running)?.changed {
         if enabled {
             events.record_because(Event::UserUpdated, "enabled", None, Some(id));

@@ -4,18 +4,17 @@ use belvedere_entity::user;
 use chassis::http::conditional::{IfMatch, IfNoneMatch};
 use chassis::http::idempotency::IdempotencyKey;
 use chassis::http::input::{Body, Draft, MergePatch};
-use chassis::problem::{Fails, Problem};
-use poem::http::StatusCode;
+use chassis::problem::Fails;
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
-use poem_openapi::types::ToJSON;
 use poem_openapi::{OpenApi, Tags};
 use uuid::Uuid;
 
+use self::actions::{change, created, read};
 use self::responses::{
     ChangeFails, Changed, CreateFails, Created, DeleteFails, Done, GrantFails, ListFails, Listed,
-    Read, ReadFails, StatusFails, StatusTold,
+    PasswordFails, Read, ReadFails, StatusFails, StatusTold,
 };
 use super::error::WRONG_PASSWORD;
 use super::model::{
@@ -25,8 +24,8 @@ use super::model::{
 use super::page::{Cursor, Limit, PageQuery, Unchecked};
 use super::{Once, UserError, Users, store};
 use crate::auth::{Caller, Event, Registrar};
-use crate::idempotency::Answer;
 
+mod actions;
 mod responses;
 
 /// The requests under `/users`.
@@ -101,23 +100,26 @@ impl UsersApi {
 
     /// Read yourself
     ///
-    /// The user whose token the request carries.
+    /// The user whose token the request carries. With `If-Match` only one of these versions.
     #[oai(path = "/users/me", method = "get", operation_id = "read_current_user")]
     async fn me(
         &self,
         caller: Caller,
         users: Data<&Users>,
+        /// Entity tags of the versions that the caller insists on.
+        #[oai(name = "If-Match")]
+        expected: IfMatch,
         /// Entity tags of versions that the caller has already.
         #[oai(name = "If-None-Match")]
         known: IfNoneMatch,
     ) -> Result<Read, Fails<ReadFails>> {
         let id = caller.id().ok_or(UserError::NotFound)?;
-        read(&caller, &users, id, &known).await
+        read(&caller, &users, id, (&expected, &known)).await
     }
 
     /// Read a user
     ///
-    /// Oneself; administrators read everyone.
+    /// Oneself; administrators read everyone. With `If-Match` only one of these versions.
     #[oai(path = "/users/:user_id", method = "get", operation_id = "read_user")]
     async fn read(
         &self,
@@ -125,18 +127,22 @@ impl UsersApi {
         users: Data<&Users>,
         /// The user's id.
         user_id: Path<Uuid>,
+        /// Entity tags of the versions that the caller insists on.
+        #[oai(name = "If-Match")]
+        expected: IfMatch,
         /// Entity tags of versions that the caller has already.
         #[oai(name = "If-None-Match")]
         known: IfNoneMatch,
     ) -> Result<Read, Fails<ReadFails>> {
         caller.require_self_or_admin(user_id.0)?;
-        read(&caller, &users, user_id.0, &known).await
+        read(&caller, &users, user_id.0, (&expected, &known)).await
     }
 
     /// Replace a user
     ///
     /// Sets name, address of e-mail, phone number and postal address; what is left out is emptied.
-    /// With `If-Match` only if the user still has one of these versions.
+    /// With `If-Match` only if the user still has one of these versions, with `If-None-Match` only if
+    /// it has none of them.
     #[oai(path = "/users/:user_id", method = "put", operation_id = "replace_user")]
     async fn replace(
         &self,
@@ -147,16 +153,20 @@ impl UsersApi {
         /// Entity tags of the versions that may be replaced.
         #[oai(name = "If-Match")]
         expected: IfMatch,
+        /// Entity tags of versions that must not be replaced.
+        #[oai(name = "If-None-Match")]
+        known: IfNoneMatch,
         body: Body<UserChange>,
     ) -> Result<Changed, Fails<ChangeFails>> {
         let patch = UserPatch::from(body.0);
-        Ok(change(&caller, &users, user_id.0, &expected, patch).await?)
+        Ok(change(&caller, &users, user_id.0, &expected.and(&known), patch).await?)
     }
 
     /// Change parts of a user
     ///
     /// A JSON Merge Patch (RFC 7396). With `If-Match` only if the user still has one of these
-    /// versions. An empty patch changes nothing, the version included.
+    /// versions, with `If-None-Match` only if it has none of them. An empty patch changes nothing, the
+    /// version included.
     #[oai(path = "/users/:user_id", method = "patch", operation_id = "patch_user")]
     async fn patch(
         &self,
@@ -167,14 +177,18 @@ impl UsersApi {
         /// Entity tags of the versions that may be changed.
         #[oai(name = "If-Match")]
         expected: IfMatch,
+        /// Entity tags of versions that must not be changed.
+        #[oai(name = "If-None-Match")]
+        known: IfNoneMatch,
         body: MergePatch<UserPatch>,
     ) -> Result<Changed, Fails<ChangeFails>> {
-        Ok(change(&caller, &users, user_id.0, &expected, body.0).await?)
+        Ok(change(&caller, &users, user_id.0, &expected.and(&known), body.0).await?)
     }
 
     /// Delete a user
     ///
-    /// Its sessions end at once. With `If-Match` only if the user still has one of these versions.
+    /// Its sessions end at once. With `If-Match` only if the user still has one of these versions, with
+    /// `If-None-Match` only if it has none of them.
     #[oai(path = "/users/:user_id", method = "delete", operation_id = "delete_user")]
     async fn delete(
         &self,
@@ -185,9 +199,12 @@ impl UsersApi {
         /// Entity tags of the versions that may be deleted.
         #[oai(name = "If-Match")]
         expected: IfMatch,
+        /// Entity tags of versions that must not be deleted.
+        #[oai(name = "If-None-Match")]
+        known: IfNoneMatch,
     ) -> Result<Done, Fails<DeleteFails>> {
         caller.require_self_or_admin(user_id.0)?;
-        users.delete(user_id.0, expected.versions().as_ref()).await?;
+        users.delete(user_id.0, &expected.and(&known)).await?;
         caller.record(Event::UserDeleted, Some(user_id.0));
         Ok(Done::Empty)
     }
@@ -205,7 +222,7 @@ impl UsersApi {
         /// The user's id.
         user_id: Path<Uuid>,
         body: Draft<PasswordChange>,
-    ) -> Result<Done, Fails<GrantFails>> {
+    ) -> Result<Done, Fails<PasswordFails>> {
         let row = caller.require_self(user_id.0)?;
         caller.require_local()?;
         let mut fields = body.fields();
@@ -223,7 +240,9 @@ impl UsersApi {
 
     /// Say whether a user may sign in
     ///
-    /// For administrators. The sessions of a user that is disabled end at once.
+    /// For administrators. The sessions of a user that is disabled end at once. The status is no part
+    /// of the user's representation and changes no version; with `If-Match` it changes only while the user
+    /// has one of these versions.
     #[oai(path = "/users/:user_id/status", method = "put", operation_id = "change_status")]
     async fn change_status(
         &self,
@@ -231,11 +250,17 @@ impl UsersApi {
         users: Data<&Users>,
         /// The user's id.
         user_id: Path<Uuid>,
+        /// Entity tags of the versions at which the user may be changed.
+        #[oai(name = "If-Match")]
+        expected: IfMatch,
+        /// Entity tags of versions at which the user must not be changed.
+        #[oai(name = "If-None-Match")]
+        known: IfNoneMatch,
         body: Body<StatusChange>,
     ) -> Result<StatusTold, Fails<GrantFails>> {
         caller.require_admin()?;
         let enabled = body.0.status == Status::Active;
-        let granted = users.set_enabled(user_id.0, enabled).await?;
+        let granted = users.set_enabled(user_id.0, enabled, &expected.and(&known)).await?;
         if granted.changed && enabled {
             caller.record_because(Event::UserUpdated, "enabled", Some(user_id.0));
         } else if granted.changed {
@@ -262,7 +287,8 @@ impl UsersApi {
 
     /// Give a user a role
     ///
-    /// For administrators. Where the role is another than before, the user's sessions end.
+    /// For administrators. Where the role is another than before, the user's sessions end. With
+    /// `If-Match` only if the user still has one of these versions.
     #[oai(path = "/users/:user_id/role", method = "put", operation_id = "change_role")]
     async fn change_role(
         &self,
@@ -270,70 +296,22 @@ impl UsersApi {
         users: Data<&Users>,
         /// The user's id.
         user_id: Path<Uuid>,
+        /// Entity tags of the versions at which the user may be changed.
+        #[oai(name = "If-Match")]
+        expected: IfMatch,
+        /// Entity tags of versions at which the user must not be changed.
+        #[oai(name = "If-None-Match")]
+        known: IfNoneMatch,
         body: Body<RoleChange>,
     ) -> Result<Changed, Fails<GrantFails>> {
         caller.require_admin()?;
         caller.require_local()?;
-        let granted = users.set_role(user_id.0, body.0.role).await?;
+        let granted = users.set_role(user_id.0, body.0.role, &expected.and(&known)).await?;
         if granted.changed {
             caller.record(Event::RoleChange, Some(user_id.0));
         }
         Ok(granted.row.into())
     }
-}
-
-/// Where a replica answers, it is not believed when it must be behind: a user whom it does not know, a
-/// version older than the caller's own row, or none of those that the caller has from a write or from a
-/// read of what was new then.
-async fn read(
-    caller: &Caller,
-    users: &Users,
-    id: Uuid,
-    known: &IfNoneMatch,
-) -> Result<Read, Fails<ReadFails>> {
-    let database = users.database();
-    let own = caller.row().filter(|row| row.id == id);
-    let reader = caller.reader(database);
-    let row = match own {
-        Some(own) if !reader.asks_replica() => Some(own.clone()),
-        _ => store::find(&reader, id).await?,
-    };
-    let acceptable = |row: &user::Model| {
-        let is_old = own.is_some_and(|own| row.version < own.version);
-        !is_old && (!known.is_given() || known.has(row.version))
-    };
-    let row = match (row, own) {
-        (Some(row), _) if !reader.may_lag() || acceptable(&row) => Some(row),
-        (_, Some(own)) => Some(own.clone()),
-        (None, None) if !reader.may_lag() => None,
-        (_, None) => store::find(database, id).await?,
-    };
-    Ok(Read::unless_known(row.ok_or(UserError::NotFound)?, known))
-}
-
-fn created(users: &Users, row: &user::Model) -> Answer {
-    Answer {
-        status: StatusCode::CREATED.as_u16(),
-        location: Some(users.link(&format!("/users/{}", row.id))),
-        version: Some(row.version),
-        body: Some(User::from(row.clone()).to_json_string().into()),
-    }
-}
-
-async fn change(
-    caller: &Caller,
-    users: &Users,
-    id: Uuid,
-    expected: &IfMatch,
-    patch: UserPatch,
-) -> Result<Changed, Problem> {
-    caller.require_self_or_admin(id)?;
-    let changes = !patch.is_empty();
-    let row = users.change(id, &patch, expected.versions().as_ref()).await?;
-    if changes {
-        caller.record(Event::UserUpdated, Some(id));
-    }
-    Ok(row.into())
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub enum UserError {
     #[error("the e-mail address belongs to another user")]
     AddressTaken,
     /// The user has another version than the caller insists on.
-    #[error("the user has changed since")]
+    #[error("the user has another version")]
     Changed,
     /// The proof for a new password is wrong.
     #[error("the current password is wrong")]
@@ -93,7 +93,7 @@ impl From<UserError> for Problem {
                 Self::new(&ADDRESS_TAKEN).detail("another user has this e-mail address")
             }
             UserError::Changed => Self::new(&ProblemType::PRECONDITION_FAILED)
-                .detail("the user has changed since the version that If-Match names"),
+                .detail("the user does not have a version that the request's If-Match and If-None-Match allow"),
             UserError::WrongPassword => {
                 Self::invalid_fields(vec![FieldError::new("current_password", WRONG_PASSWORD)])
             }

@@ -6,6 +6,7 @@
 use belvedere_entity::session;
 use belvedere_entity::user::{self, Column, Entity, PasswordHash};
 use chassis::database::{Database, now, violated_constraint};
+use chassis::http::conditional::Versions;
 use chassis::privacy::Pii;
 use poem_openapi::types::MaybeUndefined;
 use sea_orm::ActiveValue::{self, Set};
@@ -101,13 +102,13 @@ pub async fn find_by_email(
     Ok(found.one(db).await?)
 }
 
-/// Changes a user that has one of these versions, or any, and returns it as it is then. In one
+/// Changes a user that has one of these versions, and returns it as it is then. In one
 /// transaction: where the user could not be read, nothing has changed.
 pub async fn change(
     db: &Database,
     id: Uuid,
     patch: UserPatch,
-    versions: Option<Vec<i64>>,
+    versions: &Versions,
 ) -> Result<user::Model, UserError> {
     if patch.is_empty() {
         return unchanged(db, id, versions).await;
@@ -156,16 +157,28 @@ pub async fn set_hash(
     Ok(())
 }
 
-/// Gives a user a role and, if that is another than before, ends its sessions. In one transaction, as
-/// [`change`].
-pub async fn set_role(db: &Database, id: Uuid, role: Role) -> Result<Granted, UserError> {
+/// Gives a user that has one of these versions a role and, if that is another than before, ends its
+/// sessions. In one transaction, as [`change`].
+pub async fn set_role(
+    db: &Database,
+    id: Uuid,
+    role: Role,
+    versions: &Versions,
+) -> Result<Granted, UserError> {
     let role = user::Role::from(role);
     let columns = user::ActiveModel { role: Set(role), ..Default::default() };
-    grant(db, id, touch(id).set(columns).filter(Column::Role.ne(role))).await
+    let update = touch(id).set(columns).filter(Column::Role.ne(role));
+    grant(db, id, update, versions, |row| row.role == role).await
 }
 
-/// Lets a user sign in, or no longer: then its sessions end. In one transaction, as [`change`].
-pub async fn set_enabled(db: &Database, id: Uuid, enabled: bool) -> Result<Granted, UserError> {
+/// Lets a user that has one of these versions sign in, or no longer: then its sessions end. In one
+/// transaction, as [`change`].
+pub async fn set_enabled(
+    db: &Database,
+    id: Uuid,
+    enabled: bool,
+    versions: &Versions,
+) -> Result<Granted, UserError> {
     let (before, disabled_at) = if enabled {
         (Column::DisabledAt.is_not_null(), None)
     } else {
@@ -174,31 +187,43 @@ pub async fn set_enabled(db: &Database, id: Uuid, enabled: bool) -> Result<Grant
     let columns = user::ActiveModel { disabled_at: Set(disabled_at), ..Default::default() };
     // Nothing that the user's own representation shows has changed: the version stays.
     let update = Entity::update_many().set(columns).filter(Column::Id.eq(id)).filter(before);
-    grant(db, id, update).await
+    grant(db, id, update, versions, |row| row.disabled_at.is_none() == enabled).await
 }
 
 /// Ends every session of a user.
 pub async fn sign_out(db: &Database, id: Uuid) -> Result<Granted, UserError> {
-    grant(db, id, Entity::update_many().filter(Column::Id.eq(id))).await
+    let update = Entity::update_many().filter(Column::Id.eq(id));
+    grant(db, id, update, &Versions::ANY, |_| true).await
 }
 
-/// Makes a change after which the user has to sign in again, if there is anything to change.
-async fn grant(db: &Database, id: Uuid, update: UpdateMany<Entity>) -> Result<Granted, UserError> {
+/// Makes a change after which the user has to sign in again, unless it `is_so` already.
+async fn grant(
+    db: &Database,
+    id: Uuid,
+    update: UpdateMany<Entity>,
+    versions: &Versions,
+    is_so: impl Fn(&user::Model) -> bool,
+) -> Result<Granted, UserError> {
+    let update = at_version(end_sessions(update), versions);
     let transaction = db.begin_write().await?;
-    let changed = end_sessions(update).exec(&transaction).await?.rows_affected > 0;
+    let changed = update.exec(&transaction).await?.rows_affected > 0;
     if changed {
         sessions::end_all(&transaction, id).await?;
     }
     let row = find(&transaction, id).await?.ok_or(UserError::NotFound)?;
+    // What is not so now was of another version then, whatever it is of by now.
+    if !changed && !versions.is_any() && !(versions.hold(row.version) && is_so(&row)) {
+        return Err(UserError::Changed);
+    }
     transaction.commit().await?;
     Ok(Granted { row, changed })
 }
 
-/// Removes a user that has one of these versions, or any, and its sessions.
+/// Removes a user that has one of these versions, and its sessions.
 pub async fn delete(
     db: &impl ConnectionTrait,
     id: Uuid,
-    versions: Option<Vec<i64>>,
+    versions: &Versions,
 ) -> Result<(), UserError> {
     let delete = at_version(Entity::delete_many().filter(Column::Id.eq(id)), versions);
     match delete.exec(db).await?.rows_affected {
@@ -219,10 +244,14 @@ fn end_sessions(update: UpdateMany<Entity>) -> UpdateMany<Entity> {
     update.col_expr(Column::TokenVersion, Expr::col(Column::TokenVersion).add(1))
 }
 
-fn at_version<S: QueryFilter>(statement: S, versions: Option<Vec<i64>>) -> S {
-    match versions {
-        Some(versions) => statement.filter(Column::Version.is_in(versions)),
+fn at_version<S: QueryFilter>(statement: S, versions: &Versions) -> S {
+    let statement = match versions.only() {
+        Some(only) => statement.filter(Column::Version.is_in(only.iter().copied())),
         None => statement,
+    };
+    match versions.except() {
+        [] => statement,
+        except => statement.filter(Column::Version.is_not_in(except.iter().copied())),
     }
 }
 
@@ -257,13 +286,10 @@ fn replacement<T>(
 async fn unchanged(
     db: &impl ConnectionTrait,
     id: Uuid,
-    versions: Option<Vec<i64>>,
+    versions: &Versions,
 ) -> Result<user::Model, UserError> {
     let row = find(db, id).await?.ok_or(UserError::NotFound)?;
-    match versions {
-        Some(versions) if !versions.contains(&row.version) => Err(UserError::Changed),
-        _ => Ok(row),
-    }
+    if versions.hold(row.version) { Ok(row) } else { Err(UserError::Changed) }
 }
 
 /// Why a statement found no row to write.

@@ -10,6 +10,7 @@ use belvedere::users::store;
 use belvedere_entity::user::{Entity, PasswordHash, Role};
 use belvedere_migration as migration;
 use chassis::database::Database;
+use chassis::http::conditional::Versions;
 use chassis::settings::Secret;
 use chassis::testing::{Answer, Call, TestDatabase};
 use poem::http::Method;
@@ -254,7 +255,7 @@ async fn no_right_outlives_its_end_because_a_replica_lags() {
     let _ = world.admin.client.delete(&eve.path()).send().await.expect(204);
     let primary = world.app.connection().await;
     let admin = world.admin.id.parse().unwrap();
-    store::set_role(&primary, admin, Role::User.into()).await.unwrap();
+    store::set_role(&primary, admin, Role::User.into(), &Versions::ANY).await.unwrap();
     primary.close().await;
     for client in [ada, &eve.client, &world.admin.client] {
         for path in ["/users/me", "/users"] {

@@ -14,6 +14,7 @@ use belvedere::settings::Settings;
 use belvedere::users::model::Role;
 use belvedere::users::store;
 use chassis::database::Database;
+use chassis::http::conditional::Versions;
 use chassis::testing::{Answer, Client, TestDatabase, Witness};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -75,7 +76,9 @@ impl App {
     pub(crate) async fn admin(&self) -> Person {
         let person = self.person().await;
         let database = self.connection().await;
-        store::set_role(&database, person.id.parse().unwrap(), Role::Admin).await.unwrap();
+        store::set_role(&database, person.id.parse().unwrap(), Role::Admin, &Versions::ANY)
+            .await
+            .unwrap();
         database.close().await;
         self.signed_in_as(person.id, person.email).await
     }

@@ -29,6 +29,13 @@ pub struct IfMatch(Condition);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IfNoneMatch(Condition);
 
+/// The versions at which a request is to be worked on, for whoever writes the row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Versions {
+    only: Option<Vec<i64>>,
+    except: Vec<i64>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Condition {
     Absent,
@@ -43,13 +50,32 @@ struct Tag {
 }
 
 impl IfMatch {
-    /// The versions that the request may change; `None` when any will do.
+    /// The versions that the request counts for; `None` when any will do.
     pub fn versions(&self) -> Option<Vec<i64>> {
         match &self.0 {
             Condition::Absent | Condition::Any => None,
             Condition::Listed(tags) => {
                 let strong = tags.iter().filter(|tag| !tag.weak);
                 Some(strong.filter_map(Tag::version).collect())
+            }
+        }
+    }
+
+    /// Whether the request counts for this version.
+    pub fn holds(&self, version: i64) -> bool {
+        self.versions().is_none_or(|versions| versions.contains(&version))
+    }
+
+    /// The versions at which a request that writes may do so. Both headers have to hold, and either that
+    /// does not is answered 412, so that nobody sees which was looked at first (RFC 9110, section 13.2.2).
+    pub fn and(&self, known: &IfNoneMatch) -> Versions {
+        let (only, except) = (self.versions(), Vec::new());
+        match &known.0 {
+            Condition::Absent => Versions { only, except },
+            // No version of what exists will do.
+            Condition::Any => Versions { only: Some(Vec::new()), except },
+            Condition::Listed(tags) => {
+                Versions { only, except: tags.iter().filter_map(Tag::version).collect() }
             }
         }
     }
@@ -68,6 +94,32 @@ impl IfNoneMatch {
     /// Whether the answer may be in what the caller has: without a condition it never is.
     pub fn is_given(&self) -> bool {
         !matches!(self.0, Condition::Absent)
+    }
+}
+
+impl Versions {
+    /// Whatever version there is.
+    pub const ANY: Self = Self { only: None, except: Vec::new() };
+
+    /// Those of which it has to be one; `None` when any will do but [`Self::except`].
+    pub fn only(&self) -> Option<&[i64]> {
+        self.only.as_deref()
+    }
+
+    /// Those of which it must be none.
+    pub fn except(&self) -> &[i64] {
+        &self.except
+    }
+
+    /// Whether it may be any.
+    pub fn is_any(&self) -> bool {
+        self.only.is_none() && self.except.is_empty()
+    }
+
+    /// Whether it may be this one.
+    pub fn hold(&self, version: i64) -> bool {
+        let listed = self.only().is_none_or(|only| only.contains(&version));
+        listed && !self.except.contains(&version)
     }
 }
 
@@ -190,6 +242,25 @@ mod tests {
         assert!(header(&["*"]).has(7));
         assert!(!header(&["\"6\""]).has(7));
         assert!(!header(&[]).has(7));
+    }
+
+    #[test]
+    fn a_request_that_writes_depends_on_both_headers() {
+        let versions = |expected: &[&str], known: &[&str]| {
+            if_match(expected).and(&IfNoneMatch(parsed(known).unwrap()))
+        };
+        assert!(versions(&[], &[]).is_any() && versions(&["*"], &[]).is_any());
+        for (expected, known, held) in [
+            ("*", "\"7\"", [true, false, true]),
+            ("*", "W/\"7\", \"8\"", [true, false, false]),
+            ("*", "*", [false; 3]),
+            ("\"6\", \"7\"", "\"7\"", [true, false, false]),
+            ("\"7\"", "\"x\"", [false, true, false]),
+            ("\"7\"", "*", [false; 3]),
+        ] {
+            let versions = versions(&[expected], &[known]);
+            assert_eq!([6, 7, 8].map(|version| versions.hold(version)), held, "{versions:?}");
+        }
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl ProblemType {
         slug: "precondition-failed",
         title: "Precondition failed",
         status: StatusCode::PRECONDITION_FAILED,
-        about: "The resource has changed since the entity tag in If-Match was read. Read it again, decide again, and send the new tag.",
+        about: "The resource does not have a version that If-Match names, or has one that If-None-Match names: as a rule it has changed since its entity tag was read. Read it again, decide again, and send the new tag.",
     };
     /// 413
     pub const CONTENT_TOO_LARGE: Self = Self {

@@ -103,15 +103,17 @@ chassis::statuses! {
     /// What can go wrong with the list.
     pub(super) ListFails = 400, 401, 403, 422;
     /// What can go wrong with reading one user.
-    pub(super) ReadFails = 400, 401, 404;
+    pub(super) ReadFails = 400, 401, 404, 412;
     /// What can go wrong with changing one user.
     pub(super) ChangeFails = 400, 401, 404, 409, 412, 413, 415, 422;
     /// What can go wrong with deleting one user.
     pub(super) DeleteFails = 400, 401, 404, 412;
     /// What can go wrong with asking whether a user may sign in.
     pub(super) StatusFails = 400, 401, 403, 404;
-    /// What can go wrong with a new password, role or status.
-    pub(super) GrantFails = 400, 401, 403, 404, 413, 415, 422;
+    /// What can go wrong with a new password.
+    pub(super) PasswordFails = 400, 401, 403, 404, 413, 415, 422;
+    /// What can go wrong with a new role or status.
+    pub(super) GrantFails = 400, 401, 403, 404, 412, 413, 415, 422;
 }
 
 impl Read {

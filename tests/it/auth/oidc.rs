@@ -8,6 +8,7 @@ mod refusals;
 use belvedere::auth::AuthMode;
 use belvedere::users::model::Role;
 use belvedere::users::store;
+use chassis::http::conditional::Versions;
 use chassis::testing::Client;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -47,7 +48,9 @@ impl App {
     /// Gives the user's row a role, past the service.
     async fn set_row_role(&self, id: &str, role: Role) {
         let database = self.connection().await;
-        store::set_role(&database, id.parse::<Uuid>().unwrap(), role).await.unwrap();
+        store::set_role(&database, id.parse::<Uuid>().unwrap(), role, &Versions::ANY)
+            .await
+            .unwrap();
         database.close().await;
     }
 }
