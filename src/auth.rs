@@ -19,12 +19,14 @@ mod events;
 mod oidc;
 mod origin;
 mod recent_writers;
+mod registrar;
 mod settings;
 mod tokens;
 
-pub use caller::{Caller, Registrar};
+pub use caller::Caller;
 pub use events::{Event, Events};
 pub use oidc::OidcError;
+pub use registrar::Registrar;
 pub use settings::{AuthMode, AuthSettings, Registration};
 pub use tokens::{Access, Issued, Jwk, KeyError, TokenError, Tokens};
 

@@ -12,12 +12,12 @@ use uuid::Uuid;
 
 use super::attempts::Guessed;
 use super::oidc::Outsider;
-use super::{Access, AuthContext, AuthMode, Event, Registration, TokenError};
+use super::{Access, AuthContext, AuthMode, Event, TokenError};
 use crate::users::model::Password;
 use crate::users::{UserError, Users, store};
 
 /// The name of the security scheme in the `OpenAPI` document.
-const SCHEME: &str = "bearer";
+pub(super) const SCHEME: &str = "bearer";
 /// RFC 6750, section 3: no error code for a caller that sent no token.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
 const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
@@ -27,12 +27,6 @@ pub struct Caller {
     context: AuthContext,
     identity: Identity,
     reads_primary: bool,
-}
-
-/// Whoever may create users: an administrator or, where registration is open, anyone.
-pub struct Registrar {
-    context: AuthContext,
-    caller: Option<Caller>,
 }
 
 enum Identity {
@@ -64,6 +58,15 @@ impl Caller {
     /// The user's id.
     pub fn id(&self) -> Option<Uuid> {
         self.row().map(|row| row.id)
+    }
+
+    /// A name for the caller that nobody else has; none where nobody knows who it is.
+    pub(super) fn name(&self) -> Option<String> {
+        match &self.identity {
+            Identity::User(row, _) => Some(row.id.to_string()),
+            Identity::Outsider(outsider) => Some(outsider.key.name()),
+            Identity::Operator => None,
+        }
     }
 
     /// The session that the caller's token is of.
@@ -157,7 +160,7 @@ impl Caller {
         Problem::new(&ProblemType::FORBIDDEN)
     }
 
-    async fn of(request: &Request) -> Result<Self, Problem> {
+    pub(super) async fn of(request: &Request) -> Result<Self, Problem> {
         let context = context(request)?;
         let identity = match context.0.mode {
             AuthMode::Off => Identity::Operator,
@@ -184,38 +187,6 @@ impl Caller {
     }
 }
 
-impl Registrar {
-    /// Tells that the registrar created this user.
-    pub fn record_created(&self, target: Uuid) {
-        let actor = self.caller.as_ref().and_then(Caller::id);
-        self.context.events().record(Event::UserCreated, actor, Some(target));
-    }
-
-    /// A name for the administrator; nobody's where anyone may create users.
-    pub fn id(&self) -> Option<String> {
-        match &self.caller.as_ref()?.identity {
-            Identity::User(row, _) => Some(row.id.to_string()),
-            Identity::Outsider(outsider) => Some(outsider.key.name()),
-            Identity::Operator => None,
-        }
-    }
-
-    async fn of(request: &Request) -> Result<Self, Problem> {
-        let context = context(request)?;
-        let caller = match (context.0.mode, context.0.registration) {
-            (AuthMode::Local | AuthMode::Off, Registration::Open) => None,
-            // Whoever has an address here is whoever the issuer says has that address: a stranger who
-            // registers it would be there first.
-            (AuthMode::Oidc, _) | (_, Registration::Admin) => {
-                let caller = Caller::of(request).await?;
-                caller.require_admin()?;
-                Some(caller)
-            }
-        };
-        Ok(Self { context, caller })
-    }
-}
-
 impl<'a> ApiExtractor<'a> for Caller {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
     type ParamType = ();
@@ -227,32 +198,6 @@ impl<'a> ApiExtractor<'a> for Caller {
 
     fn security_schemes() -> Vec<&'static str> {
         vec![SCHEME]
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        _: &mut RequestBody,
-        _: ExtractParamOptions<()>,
-    ) -> Result<Self> {
-        Ok(Self::of(request).await?)
-    }
-}
-
-impl<'a> ApiExtractor<'a> for Registrar {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        register(registry);
-    }
-
-    fn security_schemes() -> Vec<&'static str> {
-        vec![SCHEME]
-    }
-
-    fn has_security_fallback() -> bool {
-        true
     }
 
     async fn from_request(
@@ -280,7 +225,7 @@ fn unauthorized(detail: &str, challenge: HeaderValue) -> Problem {
         .header(header::WWW_AUTHENTICATE, challenge)
 }
 
-fn register(registry: &mut Registry) {
+pub(super) fn register(registry: &mut Registry) {
     registry.create_security_scheme(
         SCHEME,
         MetaSecurityScheme {
@@ -296,7 +241,7 @@ fn register(registry: &mut Registry) {
     );
 }
 
-fn context(request: &Request) -> Result<AuthContext, Problem> {
+pub(super) fn context(request: &Request) -> Result<AuthContext, Problem> {
     let context = request.data::<AuthContext>().cloned();
     context.ok_or_else(|| Problem::internal("the application did not add its AuthContext"))
 }

@@ -43,14 +43,15 @@ impl UsersApi {
     ///
     /// Anyone may, unless the operator reserved it to administrators or has an outside issuer. The new user has the role
     /// `user` and can log in at once. With an `Idempotency-Key` the request can be repeated until there is
-    /// an answer: the user is created once, and for 24 hours every repetition gets the first answer.
+    /// an answer: the user is created once, and for 24 hours every repetition gets the first answer. Where
+    /// anyone may create users, a token that is not valid counts as none.
     #[oai(path = "/users", method = "post", operation_id = "create_user")]
     async fn create(
         &self,
         registrar: Registrar,
         users: Data<&Users>,
         /// The caller's name for this request, used for no other: best a random UUID. It holds for this
-        /// caller and this operation.
+        /// operation and for whoever is signed in; callers without a valid token share theirs.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         body: Draft<NewUser>,

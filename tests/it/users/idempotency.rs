@@ -204,6 +204,42 @@ async fn administrators_have_keys_of_their_own() {
 }
 
 #[tokio::test]
+async fn whoever_is_signed_in_has_keys_of_their_own_where_registration_is_open() {
+    let app = App::start().await;
+    let (ada, eve, person) = (app.admin().await, app.admin().await, app.person().await);
+    let body = new_user("one@example.org");
+    let strangers = post(&app.client, KEY, &body).send().await.expect(201);
+    // The answer to a stranger is no answer to them.
+    for client in [&ada.client, &eve.client, &person.client] {
+        let problem = post(client, KEY, &body).send().await.problem(409);
+        assert_eq!(problem["type"], "/problems/address-taken");
+    }
+    let mut places = vec![strangers.header("location").to_owned()];
+    for (client, email) in [(&ada.client, "two"), (&eve.client, "three"), (&person.client, "four")]
+    {
+        let body = new_user(&format!("{email}@example.org"));
+        let first = post(client, KEY, &body).send().await.expect(201);
+        assert_replayed(&post(client, KEY, &body).send().await.expect(201), &first);
+        places.push(first.header("location").to_owned());
+    }
+    places.sort_unstable();
+    places.dedup();
+    assert_eq!(places.len(), 4);
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_valid_makes_nobody_of_the_caller_where_registration_is_open() {
+    let app = App::start().await;
+    let (forged, person) = (app.client.with_token("forged"), app.person().await);
+    let _ = person.client.delete(&person.path()).send().await.expect(204);
+    let body = new_user("ada@example.org");
+    let first = post(&forged, KEY, &body).send().await.expect(201);
+    for client in [&app.client, &forged, &person.client] {
+        assert_replayed(&post(client, KEY, &body).send().await.expect(201), &first);
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_tells_of_a_deleted_user_is_forgotten() {
     let app = App::start().await;
     let body = new_user("ada@example.org");
