@@ -3,6 +3,7 @@
 use chassis::database::Database;
 use chassis::http::Site;
 use chassis::http::docs::{DocumentError, Documents};
+use chassis::http::settings::link;
 use chassis::password::PasswordHasher;
 use chassis::problem::{CHASSIS_TYPES, Fails};
 use chassis::telemetry::Telemetry;
@@ -40,22 +41,22 @@ struct Index {
     /// Its version.
     #[oai(validator(max_length = 64))]
     version: String,
-    /// Paths of this service by what they lead to.
+    /// Where to go, by what is found there.
     links: Links,
 }
 
-/// Paths of this service.
+/// Where parts of this service are: paths, or URLs where the operator set the service's own.
 #[derive(Clone, Debug, Object)]
 #[oai(example)]
 struct Links {
     /// Interactive documentation.
-    #[oai(validator(max_length = 64), skip_serializing_if_is_none)]
+    #[oai(skip_serializing_if_is_none)]
     docs: Option<String>,
     /// The OpenAPI document.
-    #[oai(validator(max_length = 64), skip_serializing_if_is_none)]
+    #[oai(skip_serializing_if_is_none)]
     openapi: Option<String>,
     /// Whether the service is well, where the operator's endpoints are not elsewhere.
-    #[oai(validator(max_length = 64), skip_serializing_if_is_none)]
+    #[oai(skip_serializing_if_is_none)]
     health: Option<String>,
 }
 
@@ -96,8 +97,8 @@ pub fn site(
     let keys = Idempotency::new(database.clone(), settings.server.request_timeout);
     let users = Users::new(database.clone(), hasher, settings.password.clone(), keys, public_url);
 
-    let documents = document()?;
-    let api = api().data(auth).data(users).data(index(settings));
+    let documents = document(public_url)?;
+    let api = api("/").data(auth).data(users).data(index(settings));
     let site = Site::new(&documents.json, api)?
         .problem_types(CHASSIS_TYPES)?
         .problem_types(users::PROBLEM_TYPES)?
@@ -108,14 +109,16 @@ pub fn site(
     Ok(site.documents(documents)?)
 }
 
-/// The OpenAPI document, which needs no service that runs.
-pub fn document() -> Result<Documents, DocumentError> {
-    Documents::of(api)
+/// The OpenAPI document of the service that callers find there, which needs none that runs.
+pub fn document(public_url: Option<&str>) -> Result<Documents, DocumentError> {
+    // Relative to wherever the document was read from: without a name the page works behind any.
+    let server = public_url.map_or_else(|| "/".to_owned(), |url| link(Some(url), ""));
+    Documents::of(move || api(&server))
 }
 
 type Api = (RootApi, UsersApi, AuthApi, SessionsApi, KeysApi);
 
-fn api() -> OpenApiService<Api, ()> {
+fn api(server: &str) -> OpenApiService<Api, ()> {
     let version = env!("CARGO_PKG_VERSION");
     let apis = (RootApi, UsersApi, AuthApi, SessionsApi, KeysApi);
     OpenApiService::new(apis, "belvedere", version)
@@ -124,8 +127,7 @@ fn api() -> OpenApiService<Api, ()> {
              (RFC 9457); every answer carries `X-Request-Id`, which tells its log lines and its trace.",
         )
         .license(LicenseObject::new("MIT OR Apache-2.0"))
-        // Relative to wherever the document was read from: the page works behind any name.
-        .server("/")
+        .server(server)
 }
 
 /// What costs a password hash, or lets passwords be tried, has the smaller budget.
@@ -136,13 +138,14 @@ fn hashes_passwords(method: &Method, route: &str) -> bool {
 
 fn index(settings: &Settings) -> Index {
     let docs = settings.docs.enabled;
+    let link = |path| link(settings.server.public_url.as_deref(), path);
     Index {
         name: env!("CARGO_PKG_NAME").to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         links: Links {
-            docs: docs.then(|| "/docs".to_owned()),
-            openapi: docs.then(|| "/openapi.json".to_owned()),
-            health: settings.ops.addr.is_none().then(|| "/health".to_owned()),
+            docs: docs.then(|| link("/docs")),
+            openapi: docs.then(|| link("/openapi.json")),
+            health: settings.ops.addr.is_none().then(|| link("/health")),
         },
     }
 }

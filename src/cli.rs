@@ -88,8 +88,8 @@ impl Cli {
         let file = self.config;
         let settings = || Settings::load_for_command(file.clone(), environ.clone());
         match self.command.unwrap_or(Command::Serve) {
-            // Needs no settings: it must work in an image without any.
-            Command::Openapi(openapi) => openapi.print(),
+            // Works in an image without any settings too: all that it asks for has a default.
+            Command::Openapi(openapi) => openapi.print(&settings()?),
             Command::Health(probe) => block_on(probe.run(settings)),
             Command::DebugHeader(header) => header.print(&settings()?),
             Command::Config => print(Settings::load(file, environ)?.to_toml()),
@@ -104,8 +104,9 @@ impl Cli {
 }
 
 impl Openapi {
-    fn print(&self) -> Result<ExitCode, Failure> {
-        let document = app::document().map_err(|error| Failure::Running(error.into()))?;
+    fn print(&self, settings: &Settings) -> Result<ExitCode, Failure> {
+        let document = app::document(settings.server.public_url.as_deref());
+        let document = document.map_err(|error| Failure::Running(error.into()))?;
         print(match self.format {
             Format::Json => document.json,
             Format::Yaml => document.yaml,

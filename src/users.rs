@@ -9,6 +9,7 @@ use belvedere_entity::user::{self, PasswordHash};
 use chassis::database::Database;
 use chassis::http::conditional::Versions;
 use chassis::http::idempotency::ScopedKey;
+use chassis::http::settings::link;
 use chassis::password::{PasswordHasher, PasswordSettings, Verdict};
 use chassis::problem::ProblemType;
 
@@ -42,8 +43,7 @@ struct Parts {
     hasher: PasswordHasher,
     limits: PasswordSettings,
     idempotency: Idempotency,
-    /// What stands before the path in `Location` and `Link`.
-    base: String,
+    public_url: Option<String>,
 }
 
 /// A request with an `Idempotency-Key` that was done, now or before.
@@ -63,9 +63,8 @@ impl Users {
         idempotency: Idempotency,
         public_url: Option<&str>,
     ) -> Self {
-        let base = public_url.unwrap_or_default().trim_end_matches('/');
-        let base = base.to_owned();
-        Self(Arc::new(Parts { database, hasher, limits, idempotency, base }))
+        let public_url = public_url.map(str::to_owned);
+        Self(Arc::new(Parts { database, hasher, limits, idempotency, public_url }))
     }
 
     /// The database that the users are in.
@@ -80,7 +79,7 @@ impl Users {
 
     /// A path of this service as a reference for callers.
     pub fn link(&self, path: &str) -> String {
-        format!("{}{path}", self.0.base)
+        link(self.0.public_url.as_deref(), path)
     }
 
     /// Creates a user.

@@ -17,7 +17,7 @@ crate::settings! {
     pub struct ServerSettings {
         /// Address of the public listener; port 0 picks a free one.
         pub addr: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)),
-        /// Base of `Location` and `Link`; without it they are relative.
+        /// Base of `Location`, `Link`, the links at `/` and the document's `servers`; without it they are relative.
         pub public_url: Option<String> = None,
         /// A whole request may take this long; then it is answered 503.
         pub request_timeout: Duration = Duration::from_secs(10),
@@ -106,6 +106,11 @@ impl ServerSettings {
     pub fn serves_tls(&self) -> bool {
         self.tls_cert_file.is_some()
     }
+}
+
+/// A path of this service as a reference for callers: below the `public_url`, or relative without one.
+pub fn link(public_url: Option<&str>, path: &str) -> String {
+    format!("{}{path}", public_url.unwrap_or_default().trim_end_matches('/'))
 }
 
 fn is_base_url(text: &str) -> bool {

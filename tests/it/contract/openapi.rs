@@ -37,7 +37,7 @@ fn the_document_in_the_repository_is_what_the_service_says() {
 
 #[test]
 fn yaml_says_the_same_as_json() {
-    let yaml: Value = serde_yaml::from_str(&app::document().unwrap().yaml).unwrap();
+    let yaml: Value = serde_yaml::from_str(&app::document(None).unwrap().yaml).unwrap();
     assert_eq!(yaml, document());
 }
 
@@ -172,7 +172,7 @@ fn assert_body(name: &str, response: &Value, answer: &chassis::testing::Answer) 
 }
 
 fn document() -> Value {
-    serde_json::from_str(&app::document().unwrap().json).unwrap()
+    serde_json::from_str(&app::document(None).unwrap().json).unwrap()
 }
 
 fn operations() -> Vec<Operation> {

@@ -52,6 +52,24 @@ async fn a_public_url_makes_places_and_links_absolute() {
     let page = admin.get("/users?limit=1").send().await.expect(200);
     let link = page.header("link");
     assert!(link.starts_with("<https://people.example/v1/users?limit=1&after="), "{link}");
+    let index = app.client.get("/").send().await.expect(200).json();
+    for (name, path) in [("docs", "/docs"), ("openapi", "/openapi.json"), ("health", "/health")] {
+        assert_eq!(index["links"][name], format!("https://people.example/v1{path}"), "{name}");
+    }
+    let document = app.client.get("/openapi.json").send().await.expect(200);
+    assert_eq!(document.json()["servers"], json!([{ "url": "https://people.example/v1" }]));
+    // The page's requests go there too, and its policy lets them where it was read from there.
+    let page = app.client.get("/docs").send().await.expect(200);
+    assert!(page.text().contains(&document.text()));
+    assert!(page.header("content-security-policy").contains("connect-src 'self';"));
+}
+
+#[tokio::test]
+async fn without_a_public_url_the_links_are_paths() {
+    let app = App::start().await;
+    let index = app.client.get("/").send().await.expect(200).json();
+    let links = json!({ "docs": "/docs", "openapi": "/openapi.json", "health": "/health" });
+    assert_eq!(index["links"], links);
 }
 
 #[tokio::test]
