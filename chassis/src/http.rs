@@ -22,6 +22,7 @@ pub mod docs;
 pub mod exchange;
 mod head;
 mod headers;
+pub mod id;
 pub mod idempotency;
 pub mod input;
 mod limits;

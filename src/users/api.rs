@@ -2,6 +2,7 @@
 
 use belvedere_entity::user;
 use chassis::http::conditional::{IfMatch, IfNoneMatch};
+use chassis::http::id::Id;
 use chassis::http::idempotency::IdempotencyKey;
 use chassis::http::input::{Body, Draft, MergePatch};
 use chassis::problem::Fails;
@@ -9,7 +10,6 @@ use poem::web::Data;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{OpenApi, Tags};
-use uuid::Uuid;
 
 use self::actions::{change, created, read};
 use self::responses::{
@@ -127,7 +127,7 @@ impl UsersApi {
         caller: Caller,
         users: Data<&Users>,
         /// The user's id.
-        user_id: Path<Uuid>,
+        user_id: Path<Id>,
         /// Entity tags of the versions that the caller insists on.
         #[oai(name = "If-Match")]
         expected: IfMatch,
@@ -135,8 +135,8 @@ impl UsersApi {
         #[oai(name = "If-None-Match")]
         known: IfNoneMatch,
     ) -> Result<Read, Fails<ReadFails>> {
-        caller.require_self_or_admin(user_id.0)?;
-        read(&caller, &users, user_id.0, (&expected, &known)).await
+        caller.require_self_or_admin(user_id.0.0)?;
+        read(&caller, &users, user_id.0.0, (&expected, &known)).await
     }
 
     /// Replace a user
@@ -150,7 +150,7 @@ impl UsersApi {
         caller: Caller,
         users: Data<&Users>,
         /// The user's id.
-        user_id: Path<Uuid>,
+        user_id: Path<Id>,
         /// Entity tags of the versions that may be replaced.
         #[oai(name = "If-Match")]
         expected: IfMatch,
@@ -160,7 +160,7 @@ impl UsersApi {
         body: Body<UserChange>,
     ) -> Result<Changed, Fails<ChangeFails>> {
         let patch = UserPatch::from(body.0);
-        Ok(change(&caller, &users, user_id.0, &expected.and(&known), patch).await?)
+        Ok(change(&caller, &users, user_id.0.0, &expected.and(&known), patch).await?)
     }
 
     /// Change parts of a user
@@ -174,7 +174,7 @@ impl UsersApi {
         caller: Caller,
         users: Data<&Users>,
         /// The user's id.
-        user_id: Path<Uuid>,
+        user_id: Path<Id>,
         /// Entity tags of the versions that may be changed.
         #[oai(name = "If-Match")]
         expected: IfMatch,
@@ -183,7 +183,7 @@ impl UsersApi {
         known: IfNoneMatch,
         body: MergePatch<UserPatch>,
     ) -> Result<Changed, Fails<ChangeFails>> {
-        Ok(change(&caller, &users, user_id.0, &expected.and(&known), body.0).await?)
+        Ok(change(&caller, &users, user_id.0.0, &expected.and(&known), body.0).await?)
     }
 
     /// Delete a user
@@ -196,7 +196,7 @@ impl UsersApi {
         caller: Caller,
         users: Data<&Users>,
         /// The user's id.
-        user_id: Path<Uuid>,
+        user_id: Path<Id>,
         /// Entity tags of the versions that may be deleted.
         #[oai(name = "If-Match")]
         expected: IfMatch,
@@ -204,9 +204,9 @@ impl UsersApi {
         #[oai(name = "If-None-Match")]
         known: IfNoneMatch,
     ) -> Result<Done, Fails<DeleteFails>> {
-        caller.require_self_or_admin(user_id.0)?;
-        users.delete(user_id.0, &expected.and(&known)).await?;
-        caller.record(Event::UserDeleted, Some(user_id.0));
+        caller.require_self_or_admin(user_id.0.0)?;
+        users.delete(user_id.0.0, &expected.and(&known)).await?;
+        caller.record(Event::UserDeleted, Some(user_id.0.0));
         Ok(Done::Empty)
     }
 
@@ -221,10 +221,10 @@ impl UsersApi {
         caller: Caller,
         users: Data<&Users>,
         /// The user's id.
-        user_id: Path<Uuid>,
+        user_id: Path<Id>,
         body: Draft<PasswordChange>,
     ) -> Result<Done, Fails<PasswordFails>> {
-        let row = caller.require_self(user_id.0)?;
+        let row = caller.require_self(user_id.0.0)?;
         caller.require_local()?;
         let mut fields = body.fields();
         let change = PasswordChange::from_fields(&mut fields, users.password_limits(), row);
@@ -250,7 +250,7 @@ impl UsersApi {
         caller: Caller,
         users: Data<&Users>,
         /// The user's id.
-        user_id: Path<Uuid>,
+        user_id: Path<Id>,
         /// Entity tags of the versions at which the user may be changed.
         #[oai(name = "If-Match")]
         expected: IfMatch,
@@ -261,11 +261,11 @@ impl UsersApi {
     ) -> Result<StatusTold, Fails<GrantFails>> {
         caller.require_admin()?;
         let enabled = body.0.status == Status::Active;
-        let granted = users.set_enabled(user_id.0, enabled, &expected.and(&known)).await?;
+        let granted = users.set_enabled(user_id.0.0, enabled, &expected.and(&known)).await?;
         if granted.changed && enabled {
-            caller.record_because(Event::UserUpdated, "enabled", Some(user_id.0));
+            caller.record_because(Event::UserUpdated, "enabled", Some(user_id.0.0));
         } else if granted.changed {
-            caller.record(Event::UserArchived, Some(user_id.0));
+            caller.record(Event::UserArchived, Some(user_id.0.0));
         }
         Ok(StatusTold::of(&granted.row))
     }
@@ -279,10 +279,10 @@ impl UsersApi {
         caller: Caller,
         users: Data<&Users>,
         /// The user's id.
-        user_id: Path<Uuid>,
+        user_id: Path<Id>,
     ) -> Result<StatusTold, Fails<StatusFails>> {
         caller.require_admin()?;
-        let row = store::find(users.database(), user_id.0).await?;
+        let row = store::find(users.database(), user_id.0.0).await?;
         Ok(StatusTold::of(&row.ok_or(UserError::NotFound)?))
     }
 
@@ -296,7 +296,7 @@ impl UsersApi {
         caller: Caller,
         users: Data<&Users>,
         /// The user's id.
-        user_id: Path<Uuid>,
+        user_id: Path<Id>,
         /// Entity tags of the versions at which the user may be changed.
         #[oai(name = "If-Match")]
         expected: IfMatch,
@@ -307,9 +307,9 @@ impl UsersApi {
     ) -> Result<Changed, Fails<GrantFails>> {
         caller.require_admin()?;
         caller.require_local()?;
-        let granted = users.set_role(user_id.0, body.0.role, &expected.and(&known)).await?;
+        let granted = users.set_role(user_id.0.0, body.0.role, &expected.and(&known)).await?;
         if granted.changed {
-            caller.record(Event::RoleChange, Some(user_id.0));
+            caller.record(Event::RoleChange, Some(user_id.0.0));
         }
         Ok(granted.row.into())
     }

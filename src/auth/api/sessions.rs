@@ -1,6 +1,7 @@
 //! Where somebody is signed in, and ending it: one session, or all of them.
 
 use belvedere_entity::session;
+use chassis::http::id::Id;
 use chassis::privacy::Pii;
 use chassis::problem::{Fails, Problem};
 use poem::web::Data;
@@ -95,11 +96,11 @@ impl SessionsApi {
         caller: Caller,
         context: Data<&AuthContext>,
         /// The session's id.
-        session_id: Path<Uuid>,
+        session_id: Path<Id>,
     ) -> Result<Ended, Fails<EndFails>> {
         caller.require_local()?;
         let user = caller.id().ok_or(UserError::NotFound)?;
-        let ended = context.sessions().end(user, session_id.0).await;
+        let ended = context.sessions().end(user, session_id.0.0).await;
         if !ended.map_err(UserError::from)? {
             return Err(Problem::from(UserError::NoSession).into());
         }
@@ -116,12 +117,12 @@ impl SessionsApi {
         caller: Caller,
         users: Data<&Users>,
         /// The user's id.
-        user_id: Path<Uuid>,
+        user_id: Path<Id>,
     ) -> Result<Ended, Fails<EndFails>> {
-        caller.require_self_or_admin(user_id.0)?;
+        caller.require_self_or_admin(user_id.0.0)?;
         caller.require_local()?;
-        users.sign_out(user_id.0).await?;
-        caller.record(Event::TokenRevoked, Some(user_id.0));
+        users.sign_out(user_id.0.0).await?;
+        caller.record(Event::TokenRevoked, Some(user_id.0.0));
         Ok(Ended::Done)
     }
 }

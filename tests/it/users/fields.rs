@@ -21,6 +21,7 @@ async fn what_the_rules_just_allow_is_kept_as_it_was_sent() {
         ("name", json!("名".repeat(200))),
         // The longest in lower case, which is what the directory searches in.
         ("name", json!("İ".repeat(200))),
+        ("name", json!("علی\u{200c}رضا")),
         ("name", json!("João  d'Ávila & \"Sons\" <b>% _ \\ 🦉")),
         ("email", json!("a@b.c")),
         ("email", json!(longest_email())),
@@ -54,6 +55,10 @@ async fn what_breaks_a_rule_is_named_by_its_pointer() {
         ("name", json!("Ada\nLovelace")),
         ("name", json!("\u{1b}[31mAda")),
         ("name", json!("\u{202e}adA")),
+        ("name", json!("Ada\u{200f}")),
+        ("name", json!("\u{61c}")),
+        ("name", json!("\u{200b}")),
+        ("name", json!("\u{feff}\u{ad}")),
         ("name", json!(null)),
         ("name", json!(7)),
         ("name", json!(["Ada"])),

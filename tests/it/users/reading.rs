@@ -87,6 +87,9 @@ async fn a_version_that_the_caller_has_is_not_sent_again() {
     }
 }
 
+/// What every operation says of an id that is none.
+const MALFORMED: &str = "must be a UUID, such as 01a1fd8c-697b-7c1e-9d53-2b6f0a4e7d11";
+
 #[tokio::test]
 async fn what_is_no_id_is_a_bad_request() {
     let app = App::start().await;
@@ -94,8 +97,37 @@ async fn what_is_no_id_is_a_bad_request() {
     for id in ["7", "none", "00000000-0000-0000-0000-00000000000g", "%00", "me%2f"] {
         let path = format!("/users/{id}");
         let problem = admin.get(&path).send().await.problem(400);
-        let detail = problem["detail"].as_str().unwrap();
-        assert!(detail.contains("user_id"), "{detail}");
+        assert_eq!(problem["detail"], format!("parameter user_id: {MALFORMED}"), "{id}");
         admin.delete(&path).send().await.problem(400);
     }
+    for (call, name) in [
+        (admin.put("/users/me/password").json(&json!({})), "user_id"),
+        (admin.put("/users/me/role").json(&json!({ "role": "user" })), "user_id"),
+        (admin.get("/users/me/status"), "user_id"),
+        (admin.delete("/users/7/sessions"), "user_id"),
+        (admin.delete("/users/me/sessions/7"), "session_id"),
+    ] {
+        let problem = call.send().await.problem(400);
+        assert_eq!(problem["detail"], format!("parameter {name}: {MALFORMED}"));
+    }
+}
+
+#[tokio::test]
+async fn a_user_has_one_place() {
+    let app = App::start().await;
+    let ada = app.person().await;
+    let id: Uuid = ada.id.parse().unwrap();
+    let upper = ada.client.get(&format!("/users/{}", ada.id.to_uppercase()));
+    assert_eq!(upper.send().await.expect(200).json()["id"], ada.id);
+    let braced = format!("%7B{id}%7D");
+    for other in [id.simple().to_string(), id.urn().to_string(), braced] {
+        for call in [
+            ada.client.get(&format!("/users/{other}")),
+            ada.client.delete(&format!("/users/{other}")),
+            ada.client.delete(&format!("/users/me/sessions/{other}")),
+        ] {
+            call.send().await.problem(400);
+        }
+    }
+    let _ = ada.client.get(&ada.path()).send().await.expect(200);
 }
