@@ -212,7 +212,8 @@ async fn grant(
     }
     let row = find(&transaction, id).await?.ok_or(UserError::NotFound)?;
     // What is not so now was of another version then, whatever it is of by now.
-    if !changed && !versions.is_any() && !(versions.hold(row.version) && is_so(&row)) {
+    let held = changed || versions.is_any() || (versions.hold(row.version) && is_so(&row));
+    if !held {
         return Err(UserError::Changed);
     }
     transaction.commit().await?;
