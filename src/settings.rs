@@ -59,7 +59,12 @@ impl Settings {
         file: Option<PathBuf>,
         environ: Environ,
     ) -> Result<Self, SettingsError> {
-        sources(file, environ).load(Self::check_for_command).map(|loaded| loaded.settings)
+        let check = |settings: &Self, report: &mut Report| {
+            // `openapi` prints it; the rest of the section is for those who listen.
+            settings.server.check_public_url(report);
+            settings.check_for_command(report);
+        };
+        sources(file, environ).load(check).map(|loaded| loaded.settings)
     }
 
     /// What the middleware stack is set up by.

@@ -267,6 +267,7 @@ async fn no_right_outlives_its_end_because_a_replica_lags() {
 #[tokio::test]
 async fn a_read_under_a_condition_of_a_write_is_the_primarys() {
     let world = World::start().await;
-    let read = world.admin.client.get(&world.ada.path()).header("if-match", TAG);
-    assert_eq!(read.send().await.expect(200).header("etag"), "\"1\"");
+    let read = |tag| world.admin.client.get(&world.ada.path()).header("if-match", tag).send();
+    assert_eq!(read("\"1\"").await.expect(200).header("etag"), "\"1\"");
+    read(TAG).await.problem(412);
 }

@@ -76,14 +76,7 @@ impl ServerSettings {
         if self.body_limit.as_u64() == 0 {
             report.reject("server.body_limit", "at least 1 byte");
         }
-        if let Some(url) = &self.public_url
-            && !is_base_url(url)
-        {
-            report.reject(
-                "server.public_url",
-                "an http or https URL without query, such as \"https://users.example.com\"",
-            );
-        }
+        self.check_public_url(report);
         if !self.cors_allowed_origins.iter().all(|origin| is_origin(origin)) {
             report.reject(
                 "server.cors_allowed_origins",
@@ -94,6 +87,18 @@ impl ServerSettings {
             tls::check(self.tls_cert_file.as_deref(), self.tls_key_file.as_deref())
         {
             report.reject(key, allowed);
+        }
+    }
+
+    /// Reports a `public_url` that is none, for whoever makes links without listening.
+    pub fn check_public_url(&self, report: &mut Report) {
+        if let Some(url) = &self.public_url
+            && !is_base_url(url)
+        {
+            report.reject(
+                "server.public_url",
+                "an http or https URL without query, such as \"https://users.example.com\"",
+            );
         }
     }
 

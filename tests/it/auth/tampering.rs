@@ -11,14 +11,15 @@ use crate::support::{App, without_ids};
 /// A path that names a user.
 type Path = fn(&str) -> String;
 
-/// Without the hyphens, in capitals, as a URN and in braces: all of them are read as the same id.
-const SPELLINGS: [Path; 6] = [
-    str::to_uppercase,
+/// In capitals and percent-encoded: both are read as the same id.
+const SPELLINGS: [Path; 2] = [str::to_uppercase, |id| id.replacen('-', "%2D", 1)];
+
+/// Without the hyphens, as a URN and in braces: no ids here, whoever's they would be.
+const OTHER_FORMS: [Path; 4] = [
     |id| id.replace('-', ""),
     |id| format!("urn:uuid:{id}"),
     |id| format!("{{{id}}}"),
     |id| format!("%7B{id}%7D"),
-    |id| id.replacen('-', "%2D", 1),
 ];
 
 #[tokio::test]
@@ -71,6 +72,14 @@ async fn a_user_is_the_same_however_its_id_is_spelt() {
         assert_eq!(without_ids(&refused, 404), without_ids(&none, 404), "{path}");
         let change = eve.client.patch(&path).json(&json!({ "name": "Eve" })).send().await;
         assert_eq!(without_ids(&change, 404), without_ids(&none, 404), "{path}");
+    }
+    for form in OTHER_FORMS {
+        let path = |id: &str| format!("/users/{}", form(id));
+        let none = without_ids(&eve.client.get(&path(&nobody())).send().await, 400);
+        for client in [&ada.client, &eve.client] {
+            let refused = client.get(&path(&ada.id)).send().await;
+            assert_eq!(without_ids(&refused, 400), none);
+        }
     }
 }
 

@@ -103,12 +103,20 @@ async fn every_command_that_needs_settings_refuses_bad_ones() {
     for command in [
         &["serve"][..],
         &["config"],
+        &["openapi"],
         &["migrate", "status"],
         &["users", "set-role", "ada@example.org", "admin"],
     ] {
         let end = binary.run(command).await.expect(2);
         end.complains_of(&["1 problem in the settings", "APP_NONSENSE"]);
     }
-    let openapi = binary.run(&["openapi"]).await;
-    assert_eq!(openapi.code, Some(0), "the document needs no settings");
+}
+
+#[tokio::test]
+async fn the_document_names_no_server_that_the_service_would_refuse() {
+    let binary = Binary::new().variable("APP_SERVER__PUBLIC_URL", "users.example.com");
+    for command in ["serve", "openapi"] {
+        let end = binary.run(&[command]).await.expect(2);
+        end.complains_of(&["1 problem in the settings", "server.public_url"]);
+    }
 }
