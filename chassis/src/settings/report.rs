@@ -66,13 +66,18 @@ impl Report {
     ///
     /// A key whose value could not be read has its problem already, and the settings hold its default: nothing is added.
     pub fn reject(&mut self, key: &str, allowed: impl fmt::Display) {
+        self.reject_hinting(key, allowed, "");
+    }
+
+    /// The same with what could have been meant, or nothing; it ends the sentence.
+    pub fn reject_hinting(&mut self, key: &str, allowed: impl fmt::Display, hint: &str) {
         if !self.is_readable(key) {
             return;
         }
         let found = self.find(key);
         let got = found.map_or_else(String::new, Effective::got);
         let source = found.map_or(Source::Default, |found| found.source.clone());
-        self.add(key, source, format!("expected {allowed}{got}"));
+        self.add(key, source, format!("expected {allowed}{got}{hint}"));
     }
 
     /// Whether the value of this key could be read; a check that compares two keys asks this of the one it does not reject.

@@ -57,8 +57,8 @@ crate::settings! {
 impl LogSettings {
     /// Rejects a `log.level` that is not a filter.
     pub fn check(&self, report: &mut Report) {
-        if filter::parse(&self.level).is_err() {
-            report.reject("log.level", filter::ALLOWED);
+        if let Err(error) = filter::parse(&self.level) {
+            report.reject_hinting("log.level", filter::ALLOWED, error.hint());
         }
     }
 }

@@ -147,6 +147,7 @@ async fn every_member_that_is_wrong_is_named_at_once() {
     for (body, pointers) in [
         (json!({ "filter": "so=so=so" }), vec!["/filter"]),
         (json!({ "filter": "" }), vec!["/filter"]),
+        (json!({ "filter": "inof" }), vec!["/filter"]),
         (json!({ "filter": 3 }), vec!["/filter"]),
         (json!({ "for": "15m" }), vec!["/filter"]),
         (json!({ "filter": "debug", "for": "soon" }), vec!["/for"]),

@@ -65,6 +65,15 @@ min_length = 300
 }
 
 #[tokio::test]
+async fn a_mistyped_log_level_does_not_silence_the_service() {
+    let binary = Binary::new().variable("RUST_LOG", "inof");
+    refuse(&binary, "").await.complains_of(&[
+        "log.level: expected a level (off, error, warn, info, debug, trace)",
+        "got \"inof\"; `inof` is no level, the nearest is `info` (environment RUST_LOG)",
+    ]);
+}
+
+#[tokio::test]
 async fn development_listens_on_this_machine_alone() {
     let binary = Binary::new().variable("APP_OPS__ADDR", "[::]:0");
     let binary = binary.variable("APP_SERVER__ADDR", "0.0.0.0:0");

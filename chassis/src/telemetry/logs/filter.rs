@@ -1,6 +1,8 @@
-//! Changing which events are logged while the service runs. How one filter decides is in `events`.
+//! Changing which events are logged while the service runs. How one filter decides is in `events`,
+//! what a filter may say in `syntax`.
 
 mod events;
+mod syntax;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,12 +13,11 @@ use tracing::instrument::WithSubscriber;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use self::events::{EventFilter, Own};
+pub(super) use self::syntax::ALLOWED;
+pub use self::syntax::InvalidFilter;
+pub(crate) use self::syntax::parse;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::period::Period;
-
-/// What `log.level` may be, for messages about it.
-pub(super) const ALLOWED: &str =
-    "off, error, warn, info, debug, trace, targets or target=level pairs, separated by commas";
 
 /// The filter inside the layer, which a [`LogFilter`] exchanges.
 pub(in crate::telemetry) type ReloadableFilter<S> = reload::Layer<EventFilter, S>;
@@ -46,11 +47,6 @@ pub struct FilterChange {
     /// When `log.level` is followed again; none for a filter that stays.
     pub returns_at: Option<DateTime<Utc>>,
 }
-
-/// Text that is not in the syntax of `EnvFilter`.
-#[derive(Debug, thiserror::Error)]
-#[error("allowed are {ALLOWED}")]
-pub struct InvalidFilter(#[source] Option<tracing_subscriber::filter::ParseError>);
 
 /// Why another filter is not followed.
 #[derive(Debug, thiserror::Error)]
@@ -226,17 +222,6 @@ impl Shared {
     }
 }
 
-/// Checks a filter without following it.
-pub(crate) fn parse(text: &str) -> Result<EnvFilter, InvalidFilter> {
-    // Of nothing at all, `EnvFilter` makes a filter that somebody else chose: errors alone.
-    if text.trim().is_empty() {
-        return Err(InvalidFilter(None));
-    }
-    // A blank would be part of a target, which nothing has.
-    let trimmed: Vec<_> = text.split(',').map(str::trim).collect();
-    EnvFilter::builder().parse(trimmed.join(",")).map_err(|error| InvalidFilter(Some(error)))
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
@@ -251,31 +236,6 @@ mod tests {
     fn filter() -> (LogFilter, ReloadableFilter<Registry>) {
         let audit = Audit::new(&Metrics::new().unwrap());
         LogFilter::new("info", "belvedere", audit).unwrap()
-    }
-
-    #[test]
-    fn what_env_filter_takes_is_a_filter_and_nothing_is_not() {
-        for good in [
-            "info",
-            "OFF",
-            "info,sqlx=warn",
-            " info , sqlx=warn",
-            "belvedere",
-            "belvedere::users",
-            "[request{id}]=debug",
-        ] {
-            assert!(parse(good).is_ok(), "{good}");
-        }
-        for bad in ["", " ", "a=loud", "info,b=loud"] {
-            assert!(parse(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn blanks_belong_to_nothing() {
-        let same = |text: &str| parse(text).unwrap().to_string();
-        assert_eq!(same(" info , sqlx=warn"), same("info,sqlx=warn"));
-        assert_eq!(same(" info "), "info");
     }
 
     #[test]
