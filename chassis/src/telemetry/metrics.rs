@@ -9,7 +9,7 @@ pub mod http;
 mod registrar;
 mod slots;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -30,9 +30,13 @@ pub use self::registrar::Registrar;
 #[derive(Clone)]
 pub struct Metrics(Arc<Families>);
 
+/// Brings a gauge up to date; false where there is nothing to be asked any more.
+type Refresh = Box<dyn Fn() -> bool + Send>;
+
 /// One field for each family that something else than a collector moves.
 pub struct Families {
     registry: Registry,
+    refreshed: Mutex<Vec<Refresh>>,
     /// Which observations become exemplars.
     pub exemplars: ExemplarFilter,
     /// Requests: how many are in flight, how they ended, how large they were.
@@ -159,6 +163,7 @@ impl Metrics {
             tls_handshake_failures: r.counters(&rows::TLS_HANDSHAKE_FAILURES)?,
             tls_certificate_expiry: r.float_gauge(&rows::TLS_CERTIFICATE_EXPIRY)?,
             registry: registry.clone(),
+            refreshed: Mutex::default(),
         };
         families.begin_at_zero();
         // It reads `/proc`.
@@ -179,8 +184,15 @@ impl Metrics {
         self.registrar().add(collector)
     }
 
+    /// Calls this before each answer to a scrape, until it says false: for gauges over what counts
+    /// itself, and that no request should have to keep.
+    pub(crate) fn refresh_by(&self, refresh: impl Fn() -> bool + Send + 'static) {
+        self.refreshed().push(Box::new(refresh));
+    }
+
     /// What every family says at this moment.
     pub fn gather(&self) -> Vec<prometheus::proto::MetricFamily> {
+        self.refreshed().retain(|refresh| refresh());
         self.registry.gather()
     }
 
@@ -191,6 +203,10 @@ impl Metrics {
 }
 
 impl Families {
+    fn refreshed(&self) -> MutexGuard<'_, Vec<Refresh>> {
+        self.refreshed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// An alert on a rate must see the first event, so its series begin at 0.
     fn begin_at_zero(&self) {
         for level in LEVELS {

@@ -20,7 +20,7 @@ use crate::http::exchange::Exchange;
 use crate::http::quota::Rate;
 use crate::telemetry::Telemetry;
 
-/// Budgets that are full again are forgotten this often, and the gauge is no older.
+/// Budgets that are full again are forgotten this often.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
 /// The most clients whose budgets are remembered, for each policy: some 10 MB. Where more come within
@@ -72,6 +72,11 @@ impl LocalBudgets {
             full: Arc::new(Notify::new()),
             tracked: telemetry.metrics().rate_limit_tracked_keys.with_label_values(&[policy]),
         });
+        let told = Arc::downgrade(&budgets);
+        telemetry.metrics().refresh_by(move || {
+            let budgets = told.upgrade();
+            budgets.inspect(|budgets| budgets.tracked.set(signed(budgets.known()))).is_some()
+        });
         let sweeper = sweep(Arc::downgrade(&budgets), Arc::clone(&budgets.full));
         tokio::spawn(sweeper.with_subscriber(telemetry.dispatch()));
         Ok(budgets)
@@ -117,7 +122,11 @@ impl LocalBudgets {
             known = 0;
         }
         self.room.store(signed(self.most.saturating_sub(known).max(1)), Ordering::Relaxed);
-        self.tracked.set(signed(known));
+    }
+
+    /// How many clients are remembered.
+    fn known(&self) -> usize {
+        self.table.read().unwrap_or_else(PoisonError::into_inner).limiter().len()
     }
 }
 
@@ -187,6 +196,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_scrape_sees_every_client_that_is_remembered_then() {
+        let witness = Witness::new("test", "off");
+        let budgets = budgets(&witness, "2/1m", CLIENTS_MAX);
+        let tracked = || witness.metric("rate_limit_tracked_keys", &[("policy", "default")]);
+        assert_eq!(tracked(), 0.0);
+        for number in [1, 2, 2, 3] {
+            assert!(budgets.decide(client(number)).allowed);
+        }
+        assert_eq!(tracked(), 3.0);
+    }
+
+    #[tokio::test]
     async fn a_flood_of_clients_does_not_make_the_table_grow() {
         let witness = Witness::new("test", "info");
         let budgets = budgets(&witness, "1/1h", 100);
@@ -198,7 +219,7 @@ mod tests {
                 // The sweeper gets its turn, as it does between requests that come by sockets.
                 tokio::task::yield_now().await;
             }
-            let known = budgets.table.read().unwrap().limiter().len();
+            let known = budgets.known();
             assert!(known <= 120, "{known}");
         }
         assert!(budgets.decide(client(0)).allowed, "all budgets have begun anew");
