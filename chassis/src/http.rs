@@ -37,6 +37,7 @@ mod render;
 pub mod routes;
 mod schema;
 pub mod settings;
+mod told;
 pub(crate) mod unparsable;
 
 use cors::Cors;

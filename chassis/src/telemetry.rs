@@ -10,6 +10,7 @@ pub mod debug_header;
 mod export;
 pub mod exposition;
 pub mod logs;
+pub(crate) mod methods;
 pub mod metrics;
 mod otel_environment;
 mod panics;
@@ -41,6 +42,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use self::audit::Audit;
 use self::export::Export;
 use self::logs::{Destination, InvalidFilter, LogFilter, LogLayer, LogSettings, Records};
+use self::methods::KnownMethods;
 use self::otel_environment::OtelEnvironment;
 use self::target::ExportTarget;
 use self::traces::{Memory, Traces, TracingSettings};
@@ -82,6 +84,7 @@ struct Parts {
     destination: Destination,
     traces: Traces,
     export: Export,
+    methods: KnownMethods,
 }
 
 /// What a [`Telemetry::capture`] wrote, for tests.
@@ -227,6 +230,7 @@ impl Telemetry {
             destination,
             traces,
             export,
+            methods: otel.methods.clone(),
         })))
     }
 
@@ -284,6 +288,11 @@ impl Telemetry {
     /// none where they are malformed or `OTEL_PROPAGATORS` leaves them out.
     pub fn remote_parent(&self, headers: &HeaderMap) -> Option<SpanContext> {
         self.0.traces.remote_parent(headers)
+    }
+
+    /// The HTTP methods that are told by name.
+    pub(crate) fn known_methods(&self) -> &KnownMethods {
+        &self.0.methods
     }
 
     /// Makes the spans of requests and statements, without the detour through `tracing`.

@@ -3,6 +3,7 @@
 //! Limits, logs and spans all ask here, so that they agree. A header that a stranger can write is
 //! never believed: entries count from the right, as far as they were added by a trusted proxy.
 
+mod authority;
 mod forwarded;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};

@@ -5,12 +5,13 @@ use std::sync::{Arc, OnceLock};
 
 use opentelemetry::trace::TraceId;
 use poem::Request;
-use poem::http::{Method, Version};
+use poem::http::Version;
 use tokio_util::sync::CancellationToken;
 
 use super::client_address::Client;
 use super::quota::Quota;
 use super::routes::Route;
+use super::told;
 use crate::problem::Occurrence;
 
 /// One request and the answer to come.
@@ -21,7 +22,7 @@ pub struct Exchange {
     /// The route, when the path has one.
     pub route: Option<Arc<Route>>,
     /// The method in a bounded vocabulary.
-    pub method: &'static str,
+    pub method: Arc<str>,
     /// The method as it was sent, when that vocabulary lacks it.
     pub method_original: Option<String>,
     /// The path as it was sent, without its query.
@@ -51,7 +52,12 @@ impl Exchange {
 
     /// The path as it is told: without what looks like an address or a token in it.
     pub fn told_path(&self) -> Cow<'_, str> {
-        scrub(&self.path)
+        told::path(&self.path, self.route.as_ref().map(|route| &**route.template()))
+    }
+
+    /// `User-Agent` as it is told: the same.
+    pub fn told_user_agent(&self) -> Option<Cow<'_, str>> {
+        self.user_agent.as_deref().map(told::user_agent)
     }
 
     /// What a problem says about its request.
@@ -75,30 +81,6 @@ impl CutOff {
     }
 }
 
-/// Clients put into paths what does not belong there: a segment with an `@`, or one in the form of a JSON
-/// Web Token, is told as `[redacted]`.
-fn scrub(path: &str) -> Cow<'_, str> {
-    if !path.split('/').any(is_telling) {
-        return path.into();
-    }
-    let told =
-        path.split('/').map(|segment| if is_telling(segment) { "[redacted]" } else { segment });
-    told.collect::<Vec<_>>().join("/").into()
-}
-
-fn is_telling(segment: &str) -> bool {
-    let bytes = segment.as_bytes();
-    bytes.contains(&b'@')
-        || bytes.windows(3).any(|three| three == b"%40")
-        || (segment.starts_with("eyJ") && segment.matches('.').count() >= 2)
-}
-
-/// The methods of OpenTelemetry's HTTP conventions; `None` for any other.
-pub fn known_method(method: &Method) -> Option<&'static str> {
-    let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
-    known.into_iter().find(|name| *name == method.as_str())
-}
-
 /// OpenTelemetry's `network.protocol.version`.
 pub fn protocol_version(version: Version) -> &'static str {
     match version {
@@ -107,24 +89,5 @@ pub fn protocol_version(version: Version) -> &'static str {
         Version::HTTP_2 => "2",
         Version::HTTP_3 => "3",
         _ => "1.1",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_and_tokens_in_a_path_are_not_told() {
-        for (path, told) in [
-            ("/users/0190", "/users/0190"),
-            ("/", "/"),
-            ("/users/ada@example.org", "/users/[redacted]"),
-            ("/users/ada%40example.org/x", "/users/[redacted]/x"),
-            ("/x/eyJhbGciOiJFZERTQSJ9.e30.c2ln", "/x/[redacted]"),
-            ("/eyJust/a.word", "/eyJust/a.word"),
-        ] {
-            assert_eq!(scrub(path), told);
-        }
     }
 }

@@ -22,7 +22,7 @@ use uuid::Uuid;
 pub(super) use self::server_timing::server_timing;
 use super::client_address::Clients;
 use super::debug::{DebugHeaders, Verdict};
-use super::exchange::{CutOff, Exchange, known_method, protocol_version};
+use super::exchange::{CutOff, Exchange, protocol_version};
 use super::routes::Routes;
 use crate::problem::Failure;
 use crate::telemetry::metrics::http::{ActiveRequest, HttpOutcome};
@@ -108,12 +108,13 @@ impl<E> Observe<E> {
         let debug = self.debug.verify(request.headers());
         let debug_id = debug.as_ref().and_then(Verdict::id).map(ToOwned::to_owned);
         let scope = RequestScope::debugged(Arc::clone(&request_id), debug_id);
-        let method = known_method(request.method());
+        let methods = self.telemetry.known_methods();
+        let method = methods.find(request.method().as_str());
         let mut exchange = Exchange {
             client,
             route: self.routes.find(request.uri().path()).cloned(),
-            method: method.unwrap_or("_OTHER"),
             method_original: method.is_none().then(|| request.method().to_string()),
+            method: method.unwrap_or_else(|| methods.other()),
             path: request.uri().path().to_owned(),
             protocol_version: protocol_version(request.version()),
             user_agent: text(request.headers(), &header::USER_AGENT),
@@ -127,7 +128,8 @@ impl<E> Observe<E> {
             None => context,
         };
         let tracer = self.telemetry.tracer();
-        let span = server_span::start(tracer, &context, &exchange, request, started_at);
+        let authority = || self.clients.authority(request);
+        let span = server_span::start(tracer, &context, &exchange, authority, started_at);
         let context = context.with_span(span);
         let ids = context.span().span_context().clone();
         exchange.trace_id = ids.is_valid().then(|| ids.trace_id());
@@ -139,7 +141,7 @@ impl<E> Observe<E> {
             carrier::carry_current()
         };
         let metrics = self.telemetry.metrics().clone();
-        let active = Some(metrics.http.begin(exchange.method, exchange.client.scheme()));
+        let active = Some(metrics.http.begin(&exchange.method, exchange.client.scheme()));
         let exchange = Arc::new(exchange);
         let cut = request.data::<CutOff>().cloned();
         let told = false;
@@ -182,7 +184,7 @@ impl Story {
         let (exchange, span) = (&self.exchange, self.context.span());
         let request_id = Some(&*exchange.request_id);
         self.metrics.http.record(&HttpOutcome {
-            method: exchange.method,
+            method: &exchange.method,
             route: exchange.route.as_ref().map(|route| route.template()),
             status: outcome.status.map(|status| status.as_u16()),
             scheme: exchange.client.scheme(),

@@ -17,6 +17,7 @@ use super::client_address::Client;
 use super::headers::complete;
 use super::observe::{SERVER_TIMING, X_REQUEST_ID, new_request_id, server_timing};
 use crate::problem::{CONTENT_TYPE, Occurrence, Problem};
+use crate::telemetry::methods::OTHER;
 use crate::telemetry::metrics::http::HttpOutcome;
 use crate::telemetry::{Metrics, RequestScope, Telemetry};
 
@@ -75,10 +76,14 @@ fn span(
 ) -> opentelemetry_sdk::trace::Span {
     let builder = SpanBuilder::from_name("HTTP").with_kind(SpanKind::Server);
     let mut span = telemetry.tracer().build_with_context(builder, context);
-    span.set_attribute(KeyValue::new("http.request.method", "_OTHER"));
+    span.set_attribute(KeyValue::new("http.request.method", OTHER));
     span.set_attribute(KeyValue::new("url.scheme", client.scheme()));
     if let Some(address) = client.address {
         span.set_attribute(KeyValue::new("client.address", address.to_string()));
+    }
+    if let Some(peer) = client.peer {
+        span.set_attribute(KeyValue::new("network.peer.address", peer.ip().to_string()));
+        span.set_attribute(KeyValue::new("network.peer.port", i64::from(peer.port())));
     }
     span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
     span
@@ -92,7 +97,7 @@ fn tell(
     metrics: &Metrics,
 ) {
     metrics.http.record(&HttpOutcome {
-        method: "_OTHER",
+        method: OTHER,
         route: None,
         status: Some(status.as_u16()),
         scheme: client.scheme(),
@@ -105,7 +110,7 @@ fn tell(
     });
     tracing::info!(
         target: "chassis::http",
-        { http.request.method = "_OTHER",
+        { http.request.method = OTHER,
           http.route = "",
           http.response.status_code = status.as_u16(),
           duration_ms = 0.0,

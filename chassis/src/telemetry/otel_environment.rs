@@ -2,6 +2,7 @@
 //! worth. Nothing here fails; what is malformed is ignored and told, as the specification asks
 //! (configuration/sdk-environment-variables). How telemetry is exported is in `export`.
 
+mod methods;
 mod names;
 mod otlp;
 mod reader;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use opentelemetry_sdk::trace::Sampler;
 
 use self::reader::Reader;
+use super::methods::KnownMethods;
 use super::metrics::exemplars::ExemplarFilter;
 use super::target::ExportTarget;
 use crate::settings::Environ;
@@ -27,6 +29,7 @@ pub(super) struct OtelEnvironment {
     pub(super) traces: SignalEnvironment,
     pub(super) logs: SignalEnvironment,
     pub(super) exemplars: ExemplarFilter,
+    pub(super) methods: KnownMethods,
     pub(super) ignored: Vec<Ignored>,
 }
 
@@ -95,6 +98,7 @@ impl OtelEnvironment {
             traces: reader.signal(&names::TRACES, disabled),
             logs: reader.signal(&names::LOGS, disabled),
             exemplars: reader.exemplar_filter(),
+            methods: reader.known_methods(),
             ignored: reader.ignored,
         }
     }

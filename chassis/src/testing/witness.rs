@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::Story;
 use crate::settings::Environment;
 use crate::telemetry::logs::{LogFormat, LogSettings};
+use crate::telemetry::traces::TracingSettings;
 use crate::telemetry::{Captured, Identity, Metrics, Telemetry};
 
 /// Telemetry whose outputs are kept in memory.
@@ -19,6 +20,11 @@ pub struct Witness {
 impl Witness {
     /// Watches a service of this name, at this log filter. Lines are JSON.
     pub fn new(name: &str, filter: &str) -> Self {
+        Self::among(name, filter, &[])
+    }
+
+    /// The same with `OTEL_*` variables.
+    pub fn among(name: &str, filter: &str, variables: &[(&str, &str)]) -> Self {
         let identity = Identity {
             name: name.to_owned(),
             version: "0.0.0-test".to_owned(),
@@ -29,7 +35,10 @@ impl Witness {
             format: LogFormat::Json,
             ..LogSettings::default()
         };
-        let (telemetry, captured) = Telemetry::capture(&identity, &log).expect("telemetry");
+        let environ = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let tracing = TracingSettings::default();
+        let captured = Telemetry::capture_in(&identity, &log, &tracing, &environ);
+        let (telemetry, captured) = captured.expect("telemetry");
         Self { telemetry, captured }
     }
 

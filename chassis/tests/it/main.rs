@@ -31,3 +31,4 @@ mod sql_comments;
 mod story;
 mod support;
 mod tls;
+mod told;

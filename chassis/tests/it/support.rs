@@ -47,6 +47,7 @@ pub(crate) struct App {
 /// What a test may change about its service.
 pub(crate) struct Settings {
     pub(crate) name: &'static str,
+    pub(crate) variables: &'static [(&'static str, &'static str)],
     pub(crate) stack: StackSettings,
     pub(crate) ops: OpsSettings,
     pub(crate) environment: Environment,
@@ -63,7 +64,7 @@ impl App {
     pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::default();
         change(&mut settings);
-        let witness = Witness::new(settings.name, "info");
+        let witness = Witness::among(settings.name, "info", settings.variables);
         let gate = Gate::default();
         let api = site::service(gate.clone());
         Self::serve(&api.spec(), api, settings, witness, gate).await
@@ -81,7 +82,7 @@ impl App {
         E: IntoEndpoint,
         E::Endpoint: 'static,
     {
-        let Settings { name, stack, ops, environment, write_stall } = settings;
+        let Settings { name, stack, ops, environment, write_stall, .. } = settings;
         let telemetry = witness.telemetry();
         let health = Health::new(telemetry.metrics());
         let identity = Identity { name: name.to_owned(), version: "1.2.3".to_owned(), environment };
@@ -173,6 +174,7 @@ impl Default for Settings {
         stack.server.addr.set_port(0);
         Self {
             name: "site",
+            variables: &[],
             stack,
             ops: OpsSettings::default(),
             environment: Environment::Development,

@@ -14,7 +14,7 @@ crate::one_of! {
     pub enum ForwardingHeader {
         /// Whichever is there; where they disagree, neither.
         Either = "either",
-        /// `X-Forwarded-For`, and `X-Forwarded-Proto` with it.
+        /// `X-Forwarded-For`, and `X-Forwarded-Proto` and `X-Forwarded-Host` with it.
         XForwardedFor = "x-forwarded-for",
         /// `Forwarded` (RFC 7239).
         Forwarded = "forwarded",
@@ -46,6 +46,11 @@ pub(super) fn listed_scheme(headers: &HeaderMap) -> Option<&str> {
     list(headers, "x-forwarded-proto").next().map(Option::unwrap_or_default)
 }
 
+/// The last entry of `X-Forwarded-Host`.
+pub(super) fn listed_host(headers: &HeaderMap) -> Option<&str> {
+    list(headers, "x-forwarded-host").next()?
+}
+
 /// `for` in the elements of `Forwarded`, the nearest first; `None` for what is no address, and where
 /// there is none: the proxy that wrote this element has kept its client to itself.
 pub(super) fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
@@ -55,6 +60,11 @@ pub(super) fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAd
 /// `proto` in the last element of `Forwarded`.
 pub(super) fn forwarded_scheme(headers: &HeaderMap) -> Option<String> {
     elements(headers).next()?.and_then(|element| element.single("proto"))
+}
+
+/// `host` in the last element of `Forwarded`.
+pub(super) fn forwarded_host(headers: &HeaderMap) -> Option<String> {
+    elements(headers).next()?.and_then(|element| element.single("host"))
 }
 
 /// The pairs of one element of `Forwarded`, their values without quotation marks.

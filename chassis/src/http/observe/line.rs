@@ -13,13 +13,13 @@ pub(super) fn write(story: &Story, outcome: &Outcome<'_>) {
         ($level:ident) => {
             tracing::$level!(
                 target: "chassis::http",
-                { http.request.method = exchange.method,
+                { http.request.method = &*exchange.method,
                   http.route = exchange.route_template(),
                   url.path = &*exchange.told_path(),
                   http.response.status_code = outcome.status.map(|status| status.as_u16()),
                   duration_ms = millis(outcome.elapsed),
                   client.address = exchange.client.address.map(field::display),
-                  user_agent.original = exchange.user_agent,
+                  user_agent.original = exchange.told_user_agent().as_deref(),
                   user.id = story.scope.user_id(),
                   debug.id = story.scope.debug_id(),
                   idempotency.replayed = story.scope.is_replayed().then_some(true),

@@ -10,12 +10,12 @@ use std::time::SystemTime;
 use opentelemetry::trace::{Span as _, SpanBuilder, SpanKind, SpanRef, Status, Tracer};
 use opentelemetry::{Context, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::{SdkTracer, Span};
-use poem::Request;
-use poem::http::header;
+use poem::http::uri::Authority;
 
 use super::super::exchange::Exchange;
 use super::Outcome;
 use crate::telemetry::RequestScope;
+use crate::telemetry::methods::OTHER;
 
 /// All that a span can have, the request id included.
 const ATTRIBUTES: usize = 18;
@@ -23,12 +23,12 @@ const ATTRIBUTES: usize = 18;
 /// Bytes of a value, as in the log: a queue full of giant spans would hold hundreds of megabytes.
 const VALUE_LIMIT: usize = 4096;
 
-/// Starts the span of a request whose parent is in `context`.
+/// Starts the span of a request whose parent is in `context`. `authority` is asked where it is wanted.
 pub(super) fn start(
     tracer: &SdkTracer,
     context: &Context,
     exchange: &Exchange,
-    request: &Request,
+    authority: impl FnOnce() -> Option<Authority>,
     started_at: SystemTime,
 ) -> Span {
     let builder = SpanBuilder::from_name(name(exchange))
@@ -37,7 +37,7 @@ pub(super) fn start(
         .with_attributes(Vec::with_capacity(ATTRIBUTES));
     let mut span = tracer.build_with_context(builder, context);
     if span.is_recording() {
-        describe(exchange, request, |attribute| span.set_attribute(attribute));
+        describe(exchange, authority(), |attribute| span.set_attribute(attribute));
         let scope = context.get::<Arc<RequestScope>>();
         if let Some(debug_id) = scope.and_then(|scope| scope.debug_id()) {
             span.set_attribute(KeyValue::new("debug.id", debug_id.to_owned()));
@@ -63,7 +63,7 @@ pub(super) fn end(span: &SpanRef<'_>, outcome: &Outcome<'_>, ended_at: SystemTim
 
 /// Never the path: a name must not have more values than the service has operations.
 fn name(exchange: &Exchange) -> String {
-    let method = if exchange.method == "_OTHER" { "HTTP" } else { exchange.method };
+    let method = if &*exchange.method == OTHER { "HTTP" } else { &*exchange.method };
     match &exchange.route {
         Some(route) => [method, route.template()].join(" "),
         None => method.to_owned(),
@@ -71,9 +71,9 @@ fn name(exchange: &Exchange) -> String {
 }
 
 /// Everything but the outcome. The query is left out: it may be anything, an address for one.
-fn describe(exchange: &Exchange, request: &Request, mut set: impl FnMut(KeyValue)) {
+fn describe(exchange: &Exchange, authority: Option<Authority>, mut set: impl FnMut(KeyValue)) {
     let mut add = |key: &'static str, value: Value| set(KeyValue::new(key, value));
-    add("http.request.method", exchange.method.into());
+    add("http.request.method", StringValue::from(Arc::clone(&exchange.method)).into());
     if let Some(original) = &exchange.method_original {
         add("http.request.method_original", capped(original));
     }
@@ -90,15 +90,14 @@ fn describe(exchange: &Exchange, request: &Request, mut set: impl FnMut(KeyValue
         add("network.peer.port", i64::from(peer.port()).into());
     }
     add("network.protocol.version", exchange.protocol_version.into());
-    let (host, port) = authority(request);
-    if let Some(host) = host {
-        add("server.address", capped(&host));
+    if let Some(authority) = &authority {
+        add("server.address", capped(host(authority)));
     }
-    if let Some(port) = port {
+    if let Some(port) = authority.as_ref().and_then(Authority::port_u16) {
         add("server.port", i64::from(port).into());
     }
-    if let Some(user_agent) = &exchange.user_agent {
-        add("user_agent.original", capped(user_agent));
+    if let Some(user_agent) = exchange.told_user_agent() {
+        add("user_agent.original", capped(&user_agent));
     }
 }
 
@@ -111,12 +110,23 @@ fn text(address: IpAddr) -> Value {
     address.to_string().into()
 }
 
-/// HTTP/2 has no `Host`: its authority stands in the URI.
-fn authority(request: &Request) -> (Option<String>, Option<u16>) {
-    let authority = match request.uri().authority() {
-        Some(authority) => Some(authority.clone()),
-        None => request.header(header::HOST).and_then(|host| host.parse().ok()),
-    };
-    let host = authority.as_ref().map(|authority| authority.host().to_owned());
-    (host, authority.and_then(|authority| authority.port_u16()))
+/// An IPv6 address without its brackets, which belong to URLs.
+fn host(authority: &Authority) -> &str {
+    let host = authority.host();
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_stands_without_brackets() {
+        for (text, expected) in
+            [("[::1]:80", "::1"), ("[::1]", "::1"), ("a.example:1", "a.example")]
+        {
+            assert_eq!(host(&text.parse().unwrap()), expected);
+        }
+    }
 }

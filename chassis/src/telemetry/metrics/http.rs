@@ -30,8 +30,8 @@ pub struct HttpMetrics {
 /// How one request ended.
 #[derive(Debug)]
 pub struct HttpOutcome<'a> {
-    /// The method in the bounded vocabulary of the conventions.
-    pub method: &'static str,
+    /// The method in the bounded vocabulary of `telemetry::methods`.
+    pub method: &'a str,
     /// The template of the route, as the table of routes holds it; none where the path has no route.
     pub route: Option<&'a Arc<str>>,
     /// The status; none where the client went away.
@@ -57,7 +57,7 @@ pub struct ActiveRequest(IntGauge);
 
 /// The handles of one combination of labels.
 struct Resolved {
-    method: &'static str,
+    method: String,
     // Held, so that no other route can come to stand at the same address.
     route: Option<Arc<str>>,
     status: Option<u16>,
@@ -73,7 +73,7 @@ struct Sizes {
 }
 
 struct InFlight {
-    method: &'static str,
+    method: String,
     scheme: &'static str,
     gauge: IntGauge,
 }
@@ -90,10 +90,12 @@ impl HttpMetrics {
     }
 
     /// Counts a request as in flight while the returned value exists.
-    pub fn begin(&self, method: &'static str, scheme: &'static str) -> ActiveRequest {
+    pub fn begin(&self, method: &str, scheme: &'static str) -> ActiveRequest {
         let is = |known: &InFlight| known.method == method && known.scheme == scheme;
-        let make =
-            || InFlight { method, scheme, gauge: self.active.with_label_values(&[method, scheme]) };
+        let make = || {
+            let gauge = self.active.with_label_values(&[method, scheme]);
+            InFlight { method: method.to_owned(), scheme, gauge }
+        };
         let found = self.in_flight.find_or_add(Key::new().text(method).text(scheme), is, make);
         let gauge = found.map_or_else(|| make().gauge, |known| known.gauge.clone());
         gauge.inc();
@@ -125,7 +127,7 @@ impl HttpMetrics {
         });
         let labels = [method, route, &status_label, scheme, error_type];
         Resolved {
-            method,
+            method: method.to_owned(),
             route: outcome.route.cloned(),
             status,
             scheme,

@@ -75,6 +75,11 @@ fn trace_context(otel: &OtelEnvironment) -> String {
     otel.trace_context.to_string()
 }
 
+fn methods(otel: &OtelEnvironment) -> String {
+    let asked = ["GET", "PATCH", "PURGE", "get"].into_iter();
+    asked.filter(|name| otel.methods.find(name).is_some()).collect::<Vec<_>>().join(" ")
+}
+
 fn resource(otel: &OtelEnvironment) -> String {
     let pairs: Vec<_> = otel.resource_attributes.iter().map(|(k, v)| format!("{k}={v}")).collect();
     format!("{:?} {}", otel.service_name, pairs.join(" "))

@@ -3,6 +3,7 @@
 use super::*;
 
 const BASE: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/");
+const METHODS: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
 const GRPC: (&str, &str) = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
 
 /// Whether and where to the signals are exported.
@@ -266,6 +267,11 @@ pub(super) const WHAT: &[Row] = &[
     (&[("OTEL_PROPAGATORS", "baggage, TraceContext")], trace_context, "true", &[]),
     (&[("OTEL_PROPAGATORS", "none")], trace_context, "false", &[]),
     (&[("OTEL_PROPAGATORS", "b3")], trace_context, "false", &["OTEL_PROPAGATORS"]),
+    (&[], methods, "GET PATCH", &[]),
+    (&[(METHODS, "GET, PURGE")], methods, "GET PURGE", &[]),
+    (&[(METHODS, "get")], methods, "get", &[]),
+    (&[(METHODS, ",")], methods, "GET PATCH", &[METHODS]),
+    (&[(METHODS, "GET,NO METHOD")], methods, "GET PATCH", &[METHODS]),
     (
         &[("OTEL_SERVICE_NAME", "n"), ("OTEL_RESOURCE_ATTRIBUTES", "a=1%2C2, b=%C3%A9=,")],
         resource,
