@@ -5,6 +5,7 @@
 //! too mixed for words is taken for one.
 
 use std::borrow::Cow;
+use std::iter;
 
 use percent_encoding::percent_decode;
 
@@ -23,18 +24,18 @@ const TOKEN_FOR_ID: usize = 32;
 /// does not; UUIDs never do.
 pub(super) fn path<'a>(path: &'a str, template: Option<&str>) -> Cow<'a, str> {
     let shortest = if template.is_some() { TOKEN_FOR_ID } else { TOKEN_ANYWHERE };
-    let mut known = template.unwrap_or_default().split('/');
-    let mut is_changed = false;
-    let told: Vec<_> = path
-        .split('/')
-        .map(|segment| {
-            let is_known = known.next() == Some(segment);
-            let tells = !is_known && is_telling(segment, shortest);
-            is_changed |= tells;
-            if tells { REDACTED } else { segment }
-        })
-        .collect();
-    if is_changed { told.join("/").into() } else { path.into() }
+    let segments = || {
+        let known = template.unwrap_or_default().split('/').map(Some);
+        path.split('/').zip(known.chain(iter::repeat(None)))
+    };
+    let tells = |(segment, known): &(&str, Option<&str>)| {
+        *known != Some(*segment) && is_telling(segment, shortest)
+    };
+    if !segments().any(|segment| tells(&segment)) {
+        return path.into();
+    }
+    let told = segments().map(|segment| if tells(&segment) { REDACTED } else { segment.0 });
+    told.collect::<Vec<_>>().join("/").into()
 }
 
 /// `User-Agent` with `[redacted]` for each word that tells too much.

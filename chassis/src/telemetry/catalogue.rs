@@ -8,6 +8,10 @@ pub mod labels;
 pub mod metrics;
 mod page;
 mod signals;
+mod variables;
+
+pub(super) use self::variables::VARIABLES;
+pub use self::variables::VariableRow;
 
 /// Everything that one service tells.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +28,8 @@ pub struct Catalogue {
     pub lines: Vec<LineRow>,
     /// Values of `event.name`.
     pub events: Vec<EventRow>,
+    /// OpenTelemetry's environment variables that are honoured.
+    pub variables: Vec<VariableRow>,
 }
 
 /// One metric family.
@@ -134,6 +140,7 @@ pub fn catalogue() -> Catalogue {
         every_line: signals::EVERY_LINE.to_vec(),
         lines: [signals::LINES, audit::LINES].concat(),
         events: audit::EVENTS.to_vec(),
+        variables: VARIABLES.to_vec(),
     }
 }
 

@@ -43,7 +43,7 @@ crate::one_of! {
 crate::settings! {
     /// What is logged, and how.
     pub struct LogSettings {
-        /// Filter in the syntax of `EnvFilter`, for example `info,belvedere=debug`.
+        /// Filter in the syntax of `EnvFilter`, with a level in it, for example `info,belvedere=debug`.
         pub level: String = "info".to_owned(),
         /// How a line is written to stdout.
         pub format: LogFormat = LogFormat::Auto,

@@ -88,10 +88,13 @@ pub(super) struct Ignored {
 
 impl OtelEnvironment {
     pub(super) fn read(environ: &Environ) -> Self {
-        let mut reader = Reader { environ, ignored: Vec::new() };
+        Self::read_by(&mut Reader::new(environ))
+    }
+
+    fn read_by(reader: &mut Reader<'_>) -> Self {
         let disabled = reader.flag("OTEL_SDK_DISABLED");
         Self {
-            service_name: environ.get("OTEL_SERVICE_NAME").map(ToOwned::to_owned),
+            service_name: reader.get("OTEL_SERVICE_NAME").map(ToOwned::to_owned),
             resource_attributes: reader.resource_attributes(),
             sampler: reader.sampler(disabled),
             trace_context: reader.trace_context(),
@@ -99,7 +102,7 @@ impl OtelEnvironment {
             logs: reader.signal(&names::LOGS, disabled),
             exemplars: reader.exemplar_filter(),
             methods: reader.known_methods(),
-            ignored: reader.ignored,
+            ignored: std::mem::take(&mut reader.ignored),
         }
     }
 }

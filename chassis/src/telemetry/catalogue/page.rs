@@ -2,11 +2,16 @@
 
 use std::fmt::{self, Write};
 
-use super::{Catalogue, EventRow, Field, Label, LineRow, MetricKind, MetricRow, SpanRow, Values};
+use super::{
+    Catalogue, EventRow, Field, Label, LineRow, MetricKind, MetricRow, SpanRow, Values, VariableRow,
+};
 
 /// What comes before the tables, and after them.
 const LEAD: &str = include_str!("lead.md");
 const NOTES: &str = include_str!("notes.md");
+/// What comes before and after the table of variables.
+const VARIABLES: &str = include_str!("variables.md");
+const UNREAD: &str = include_str!("unread.md");
 
 impl Catalogue {
     /// The whole page.
@@ -22,7 +27,8 @@ impl Catalogue {
         labels(out, &self.metrics)?;
         spans(out, &self.every_span, &self.spans)?;
         lines(out, &self.every_line, &self.lines)?;
-        events(out, &self.events)
+        events(out, &self.events)?;
+        variables(out, &self.variables)
     }
 }
 
@@ -121,6 +127,17 @@ fn events(out: &mut String, rows: &[EventRow]) -> fmt::Result {
     for row in rows {
         cells_of_row(out, &[&code(row.name), row.level, row.meaning])?;
     }
+    Ok(())
+}
+
+fn variables(out: &mut String, rows: &[VariableRow]) -> fmt::Result {
+    out.push_str(VARIABLES);
+    table(out, &["variable", "values", "default", "meaning"])?;
+    for row in rows {
+        let names: Vec<String> = row.names.iter().map(|name| code(name)).collect();
+        cells_of_row(out, &[&names.join(", "), row.values, row.default, row.meaning])?;
+    }
+    out.push_str(UNREAD);
     Ok(())
 }
 

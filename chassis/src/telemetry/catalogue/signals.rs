@@ -50,7 +50,12 @@ const SERVER: &[Field] = &[
         "the method as sent",
     ),
     Field::when("http.route", "string", "the path has one", "template of the OpenAPI document"),
-    Field::when("url.path", "string", "it could be parsed", "the path without its query"),
+    Field::when(
+        "url.path",
+        "string",
+        "it could be parsed",
+        "the path without its query; `[redacted]` for what looks like an e-mail address or a token",
+    ),
     Field::always("url.scheme", "string", "`http` or `https`, as the client sees it"),
     Field::when(
         "http.response.status_code",
@@ -68,9 +73,14 @@ const SERVER: &[Field] = &[
     Field::when("network.peer.address", "string", "known", "the other end of the connection"),
     Field::when("network.peer.port", "int", "known", "its port"),
     Field::when("network.protocol.version", "string", "it could be parsed", "`1.0`, `1.1` or `2`"),
-    Field::when("server.address", "string", "the client names one", "host of the request"),
-    Field::when("server.port", "int", "the client names one", "port of the request"),
-    Field::when("user_agent.original", "string", "sent", "`User-Agent`"),
+    Field::when(
+        "server.address",
+        "string",
+        "the client names one",
+        "host of the request, also by the word of a trusted proxy",
+    ),
+    Field::when("server.port", "int", "the client names one", "its port"),
+    Field::when("user_agent.original", "string", "sent", "`User-Agent`, redacted as the path is"),
     Field::when("debug.id", "string", "sent with a debug header", "which of them"),
 ];
 

@@ -10,7 +10,7 @@ impl Reader<'_> {
     /// Takes the place of all that are known by themselves; case matters (registry/attributes/http).
     pub(super) fn known_methods(&mut self) -> KnownMethods {
         const NAME: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
-        let Some(text) = self.environ.get(NAME) else {
+        let Some(text) = self.get(NAME) else {
             return KnownMethods::default();
         };
         let methods: Vec<_> = members(text).collect();

@@ -65,7 +65,7 @@ impl Reader<'_> {
     fn endpoint(&mut self, names: &Names, protocol: Protocol) -> Option<ExportTarget> {
         let [own, shared] = names.endpoint;
         for name in [own, shared] {
-            let Some(text) = self.environ.get(name) else {
+            let Some(text) = self.get(name) else {
                 continue;
             };
             let Some(url) = self.url(names, text.trim(), protocol) else {
@@ -85,7 +85,7 @@ impl Reader<'_> {
         let url = match protocol {
             // Only gRPC knows endpoints without a scheme.
             Protocol::Grpc if !text.contains("://") => {
-                let insecure = names.insecure.into_iter().find(|n| self.environ.get(n).is_some());
+                let insecure = names.insecure.into_iter().find(|n| self.get(n).is_some());
                 let plain = insecure.is_some_and(|name| self.flag(name));
                 format!("{}://{text}", if plain { "http" } else { "https" })
             }
@@ -102,7 +102,7 @@ impl Reader<'_> {
             (None, None) => None,
             _ => {
                 let [own, shared] = names.client_certificate;
-                let name = if self.environ.get(own).is_some() { own } else { shared };
+                let name = if self.get(own).is_some() { own } else { shared };
                 self.ignore(name, "certificate and key are needed together");
                 None
             }
@@ -117,8 +117,8 @@ impl Reader<'_> {
 
     fn headers(&mut self, names: &Names) -> HashMap<String, String> {
         let [own, shared] = names.headers;
-        let name = if self.environ.get(own).is_some() { own } else { shared };
-        let text = self.environ.get(name).unwrap_or_default();
+        let name = if self.get(own).is_some() { own } else { shared };
+        let text = self.get(name).unwrap_or_default();
         let mut headers = HashMap::new();
         for member in members(text) {
             match pair(member).filter(|(key, value)| is_header(key, value)) {

@@ -10,11 +10,30 @@ use super::Ignored;
 use crate::settings::Environ;
 
 pub(super) struct Reader<'a> {
-    pub(super) environ: &'a Environ,
+    environ: &'a Environ,
     pub(super) ignored: Vec<Ignored>,
+    /// What was asked for, to hold `catalogue::variables` against.
+    #[cfg(test)]
+    pub(super) asked: std::cell::RefCell<std::collections::BTreeSet<&'static str>>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub(super) fn new(environ: &'a Environ) -> Self {
+        Self {
+            environ,
+            ignored: Vec::new(),
+            #[cfg(test)]
+            asked: std::cell::RefCell::default(),
+        }
+    }
+
+    /// The one way to a variable.
+    pub(super) fn get(&self, name: &'static str) -> Option<&'a str> {
+        #[cfg(test)]
+        self.asked.borrow_mut().insert(name);
+        self.environ.get(name)
+    }
+
     pub(super) fn at_least_one<T>(&mut self, name: &'static str) -> Option<T>
     where
         T: FromStr + Default + PartialEq,
@@ -42,7 +61,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn number<T: FromStr>(&mut self, name: &'static str) -> Option<T> {
-        let parsed = self.environ.get(name)?.trim().parse().ok();
+        let parsed = self.get(name)?.trim().parse().ok();
         if parsed.is_none() {
             self.ignore(name, "allowed is a number");
         }
@@ -50,12 +69,12 @@ impl Reader<'_> {
     }
 
     pub(super) fn path(&self, names: [&'static str; 2]) -> Option<PathBuf> {
-        let given = names.into_iter().find_map(|name| self.environ.get(name));
+        let given = names.into_iter().find_map(|name| self.get(name));
         given.map(PathBuf::from)
     }
 
-    pub(super) fn lowercase(&self, name: &str) -> Option<String> {
-        self.environ.get(name).map(|text| text.trim().to_ascii_lowercase())
+    pub(super) fn lowercase(&self, name: &'static str) -> Option<String> {
+        self.get(name).map(|text| text.trim().to_ascii_lowercase())
     }
 
     /// Told once, also where both signals read the variable.

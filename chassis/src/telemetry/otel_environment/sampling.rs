@@ -8,7 +8,7 @@ use crate::telemetry::metrics::exemplars::ExemplarFilter;
 impl Reader<'_> {
     pub(super) fn resource_attributes(&mut self) -> Vec<(String, String)> {
         const NAME: &str = "OTEL_RESOURCE_ATTRIBUTES";
-        let Some(text) = self.environ.get(NAME) else {
+        let Some(text) = self.get(NAME) else {
             return Vec::new();
         };
         // The specification (resource/sdk) wants the whole value discarded on any error.

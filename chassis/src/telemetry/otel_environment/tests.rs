@@ -2,6 +2,7 @@
 
 mod rows;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use opentelemetry_otlp as reference;
@@ -9,6 +10,7 @@ use opentelemetry_otlp as reference;
 use self::names::Names;
 use self::rows::{HOW, WHAT, WHERE};
 use super::*;
+use crate::telemetry::catalogue::VARIABLES;
 
 /// What a row is about: what is in effect, in words, so that rows can be read one below the other.
 type Fact = fn(&OtelEnvironment) -> String;
@@ -96,6 +98,38 @@ fn every_variable_is_worth_what_its_row_says() {
         // A value may be a secret, so the warning does not repeat it.
         assert!(!format!("{:?}", otel.ignored).contains("s3cret"), "{variables:?}");
     }
+}
+
+#[test]
+fn the_page_lists_what_is_asked_for_and_nothing_else() {
+    let mut asked = BTreeSet::new();
+    for (variables, ..) in [WHERE, HOW, WHAT].concat() {
+        let environ = variables.iter().map(|(k, v)| (OsString::from(k), OsString::from(v)));
+        let environ = environ.collect();
+        let mut reader = Reader::new(&environ);
+        OtelEnvironment::read_by(&mut reader);
+        asked.extend(reader.asked.into_inner());
+    }
+    let listed: Vec<_> = VARIABLES.iter().flat_map(|row| row.names).copied().collect();
+    assert_eq!(listed.iter().copied().collect::<BTreeSet<_>>(), asked);
+    assert_eq!(listed.len(), asked.len(), "one is listed twice");
+}
+
+#[test]
+fn the_defaults_on_the_page_hold() {
+    let row = |name| VARIABLES.iter().find(|row| row.names.contains(&name)).expect(name);
+    let otel = OtelEnvironment::read(&Environ::from([("", ""); 0]));
+    assert!(otel.trace_context && row("OTEL_PROPAGATORS").default == "`tracecontext`");
+    assert_eq!(timeouts(&otel), "10000 | 10000");
+    assert_eq!(row("OTEL_EXPORTER_OTLP_TIMEOUT").default, "10000");
+    assert_eq!(batches(&otel), "5000 32768 512 | 1000 16384 512");
+    assert_eq!(row("OTEL_BSP_SCHEDULE_DELAY").default, "5000 and 1000");
+    assert_eq!(row("OTEL_BSP_MAX_QUEUE_SIZE").default, "32768 and 16384");
+    assert_eq!(row("OTEL_BSP_MAX_EXPORT_BATCH_SIZE").default, "512");
+    assert_eq!(limits(&otel), "(128, None) | (128, None)");
+    assert_eq!(row("OTEL_ATTRIBUTE_COUNT_LIMIT").default, "128");
+    let methods = row("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS").default;
+    assert!(methods.trim_matches('`').split(',').all(|name| otel.methods.find(name).is_some()));
 }
 
 #[test]
