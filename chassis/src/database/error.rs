@@ -43,12 +43,14 @@ const MYSQL_CROWDED: [u16; 2] = [1040, 1203];
 /// SQLSTATE and MySQL's numbers for a table and a column that do not exist: the schema is behind.
 const POSTGRES_MISSING: [&str; 2] = ["42P01", "42703"];
 const MYSQL_MISSING: [u16; 2] = [1146, 1054];
+/// What SeaORM says of a NULL where none may be, before the name of its column.
+const NULL_IN: &str = "A null value was encountered while decoding ";
 
 /// A failed statement as it may stand in a log.
 ///
 /// The drivers' messages repeat values, an e-mail address in a violated constraint for example. This
 /// one shows the server's error code (with SQLite's name for it), the name of a violated constraint or
-/// of what is missing, or the operating system's message. It has no `source()`, and answers the questions below.
+/// of what is missing or unreadable, or the operating system's message. It has no `source()`, and answers the questions below.
 #[derive(Clone, PartialEq, Eq)]
 pub struct QueryError(DbErr);
 
@@ -87,7 +89,7 @@ impl fmt::Display for QueryError {
                 write_if_known(f, ", constraint ", violated_constraint(&self.0).as_deref())
             }
             Some(sqlx::Error::Io(io)) => write!(f, ", {io}"),
-            _ => Ok(()),
+            _ => write_if_known(f, ", column ", unreadable_column(&self.0)),
         }
     }
 }
@@ -190,10 +192,34 @@ pub(super) fn error_type(error: &DbErr) -> Cow<'static, str> {
             Some(sqlx::Error::Tls(_)) => "tls".into(),
             Some(sqlx::Error::PoolTimedOut) => "pool_timeout".into(),
             Some(sqlx::Error::PoolClosed) => "pool_closed".into(),
+            Some(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => "decode".into(),
+            Some(sqlx::Error::ColumnNotFound(_)) => "column_not_found".into(),
             Some(_) => "driver".into(),
-            None => "_OTHER".into(),
+            None => match error {
+                DbErr::Type(_) | DbErr::Json(_) | DbErr::TryIntoErr { .. } => "decode".into(),
+                _ => "_OTHER".into(),
+            },
         },
     }
+}
+
+/// The column whose value is not what the program expects, or that a row lacks.
+fn unreadable_column(error: &DbErr) -> Option<&str> {
+    let column = match (error, driver_error(error)) {
+        (
+            _,
+            Some(
+                sqlx::Error::ColumnDecode { index: column, .. }
+                | sqlx::Error::ColumnNotFound(column),
+            ),
+        ) => column,
+        (DbErr::Type(text), _) => text.strip_prefix(NULL_IN)?,
+        _ => return None,
+    };
+    let column = column.trim_matches('"');
+    // What else it may be was not named by us.
+    let is_name = column.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    is_name.then_some(column)
 }
 
 /// The code that the server gave: SQLSTATE, MySQL's number or SQLite's extended result code, which
@@ -296,8 +322,10 @@ mod tests {
 
     #[test]
     fn a_failed_statement_is_told_without_its_data() {
-        let error = QueryError::from(DbErr::Type("cannot read ada@example.org".to_owned()));
+        let error = QueryError::from(DbErr::Custom("cannot read ada@example.org".to_owned()));
         assert_eq!(format!("{error} {error:?}"), "database: _OTHER QueryError(database: _OTHER)");
+        let error = QueryError::from(DbErr::Type("cannot read ada@example.org".to_owned()));
+        assert_eq!(error.to_string(), "database: decode");
         assert!(error.source().is_none());
     }
 

@@ -220,6 +220,23 @@ async fn a_table_or_column_that_is_missing_is_named_and_may_come_later() {
 }
 
 #[tokio::test]
+async fn an_unreadable_column_is_named_and_its_value_is_not() {
+    let (database, _) = in_memory().await;
+    let sql = format!("SELECT '{CANARY}' AS text, NULL AS absent, 1 AS \"{CANARY}\"");
+    let statement = Statement::from_string(DbBackend::Sqlite, sql);
+    let row = database.query_one_raw(statement).await.unwrap().unwrap();
+    for (column, told) in [
+        ("text", "database: decode, column text"),
+        ("absent", "database: decode, column absent"),
+        ("other", "database: column_not_found, column other"),
+        (CANARY, "database: decode"),
+    ] {
+        let error = QueryError::from(row.try_get::<uuid::Uuid>("", column).unwrap_err());
+        assert_eq!(error.to_string(), told);
+    }
+}
+
+#[tokio::test]
 async fn a_transaction_that_is_dropped_leaves_nothing_behind() {
     let (database, _) = in_memory().await;
     let transaction = database.begin_write().await.unwrap();
