@@ -37,7 +37,7 @@ pub(super) fn start(
         .with_attributes(Vec::with_capacity(ATTRIBUTES));
     let mut span = tracer.build_with_context(builder, context);
     if span.is_recording() {
-        describe(exchange, authority(), |attribute| span.set_attribute(attribute));
+        describe(exchange, authority().as_ref(), |attribute| span.set_attribute(attribute));
         let scope = context.get::<Arc<RequestScope>>();
         if let Some(debug_id) = scope.and_then(|scope| scope.debug_id()) {
             span.set_attribute(KeyValue::new("debug.id", debug_id.to_owned()));
@@ -71,7 +71,7 @@ fn name(exchange: &Exchange) -> String {
 }
 
 /// Everything but the outcome. The query is left out: it may be anything, an address for one.
-fn describe(exchange: &Exchange, authority: Option<Authority>, mut set: impl FnMut(KeyValue)) {
+fn describe(exchange: &Exchange, authority: Option<&Authority>, mut set: impl FnMut(KeyValue)) {
     let mut add = |key: &'static str, value: Value| set(KeyValue::new(key, value));
     add("http.request.method", StringValue::from(Arc::clone(&exchange.method)).into());
     if let Some(original) = &exchange.method_original {
@@ -90,10 +90,10 @@ fn describe(exchange: &Exchange, authority: Option<Authority>, mut set: impl FnM
         add("network.peer.port", i64::from(peer.port()).into());
     }
     add("network.protocol.version", exchange.protocol_version.into());
-    if let Some(authority) = &authority {
+    if let Some(authority) = authority {
         add("server.address", capped(host(authority)));
     }
-    if let Some(port) = authority.as_ref().and_then(Authority::port_u16) {
+    if let Some(port) = authority.and_then(Authority::port_u16) {
         add("server.port", i64::from(port).into());
     }
     if let Some(user_agent) = exchange.told_user_agent() {

@@ -199,12 +199,15 @@ mod tests {
     async fn a_scrape_sees_every_client_that_is_remembered_then() {
         let witness = Witness::new("test", "off");
         let budgets = budgets(&witness, "2/1m", CLIENTS_MAX);
-        let tracked = || witness.metric("rate_limit_tracked_keys", &[("policy", "default")]);
-        assert_eq!(tracked(), 0.0);
+        let tracked = || {
+            let policy = [("policy", "default")];
+            witness.metric("rate_limit_tracked_keys", &policy).to_string()
+        };
+        assert_eq!(tracked(), "0");
         for number in [1, 2, 2, 3] {
             assert!(budgets.decide(client(number)).allowed);
         }
-        assert_eq!(tracked(), 3.0);
+        assert_eq!(tracked(), "3");
     }
 
     #[tokio::test]

@@ -40,7 +40,7 @@ pub(in crate::telemetry) const VARIABLES: &[VariableRow] = &[
         &["OTEL_RESOURCE_ATTRIBUTES"],
         "`key=value,…`, values percent-encoded",
         "none",
-        "attributes of the resource, on every line, span and log record and on `target_info`",
+        "attributes of the resource: of all spans and log records, and labels of `target_info`; lines have those that every line has",
     ),
     row(
         &["OTEL_PROPAGATORS"],
@@ -128,7 +128,7 @@ pub(in crate::telemetry) const VARIABLES: &[VariableRow] = &[
             "OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE",
         ],
         "path of a PEM file",
-        "the system's roots",
+        "Mozilla's roots, built in",
         "whom to trust",
     ),
     row(
