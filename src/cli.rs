@@ -74,9 +74,10 @@ impl Cli {
             Ok(code) => code,
             Err(failure) => {
                 complain(chain(&failure));
-                match failure {
-                    Failure::Settings(_) | Failure::Arguments(_) => ExitCode::from(EXIT_UNUSABLE),
-                    Failure::Running(_) => ExitCode::FAILURE,
+                if failure.is_unusable() {
+                    ExitCode::from(EXIT_UNUSABLE)
+                } else {
+                    ExitCode::FAILURE
                 }
             }
         }
@@ -139,7 +140,7 @@ fn telemetry(settings: &Settings, environ: &Environ) -> Result<Telemetry, Failur
         &settings.tracing,
         environ,
     );
-    let telemetry = telemetry.map_err(Failure::running)?;
+    let telemetry = telemetry?;
     telemetry.install();
     Ok(telemetry)
 }

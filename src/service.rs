@@ -64,8 +64,7 @@ pub async fn run(
     started: Instant,
 ) -> Result<ExitCode, Failure> {
     let telemetry =
-        Telemetry::start(&identity(&settings), &settings.log, &settings.tracing, &environ)
-            .map_err(Failure::running)?;
+        Telemetry::start(&identity(&settings), &settings.log, &settings.tracing, &environ)?;
     telemetry.install();
     let shutdown = Shutdown::on_signals().map_err(Failure::running)?;
     let booted = tokio::select! {

@@ -12,6 +12,10 @@ use tokio_util::sync::CancellationToken;
 /// Something was cut off: everything that was under way.
 const EXIT_FORCED: i32 = 1;
 
+/// Some senders signal the process and then its group as well, coreutils' `timeout` among them, and mean
+/// one signal by it. Nobody who means two is so quick.
+const SAME_SIGNAL: Duration = Duration::from_millis(20);
+
 /// A request to end, from a signal or from inside; clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown(CancellationToken);
@@ -44,7 +48,11 @@ impl Shutdown {
             let name = next(&mut interrupt, &mut terminate).await;
             tracing::info!(signal = name, "shutdown requested");
             requested.request();
-            let name = next(&mut interrupt, &mut terminate).await;
+            let first = Instant::now();
+            let mut name = next(&mut interrupt, &mut terminate).await;
+            while first.elapsed() < SAME_SIGNAL {
+                name = next(&mut interrupt, &mut terminate).await;
+            }
             tracing::warn!(signal = name, "second signal: ending at once");
             std::process::exit(EXIT_FORCED);
         });

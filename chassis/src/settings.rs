@@ -49,7 +49,7 @@ pub use crate::privacy::Secret;
 pub use bytesize::ByteSize;
 pub use environ::Environ;
 pub use ipnet::IpNet;
-pub use report::{Problem, Report, SettingsError, Source};
+pub use report::{Problem, Report, SettingsError, Source, without_userinfo};
 pub use sources::{Loaded, Sources};
 pub use table::table;
 pub use toml::Value as Toml;

@@ -7,6 +7,7 @@ pub(crate) mod audit;
 pub(crate) mod carrier;
 pub mod catalogue;
 pub mod debug_header;
+mod error;
 mod export;
 pub mod exposition;
 pub mod logs;
@@ -24,7 +25,6 @@ pub mod target;
 pub mod traces;
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use self::audit::Audit;
 use self::export::Export;
-use self::logs::{Destination, InvalidFilter, LogFilter, LogLayer, LogSettings, Records};
+use self::logs::{Destination, LogFilter, LogLayer, LogSettings, Records};
 use self::methods::KnownMethods;
 use self::otel_environment::OtelEnvironment;
 use self::target::ExportTarget;
@@ -49,6 +49,7 @@ use self::traces::{Memory, Traces, TracingSettings};
 use crate::settings::{Environ, Environment};
 
 pub use catalogue::catalogue;
+pub use error::TelemetryError;
 pub use export::{ExportError, ExportState, SignalStatus, TelemetryStatus};
 pub use metrics::Metrics;
 pub use scope::RequestScope;
@@ -92,42 +93,6 @@ struct Parts {
 pub struct Captured {
     text: Arc<Mutex<String>>,
     spans: Memory,
-}
-
-/// Telemetry that cannot start as it is set up.
-#[derive(Debug, thiserror::Error)]
-pub enum TelemetryError {
-    /// `log.level` is not in `EnvFilter`'s syntax.
-    #[error("log.level is not a filter")]
-    LogLevel(#[source] InvalidFilter),
-    /// `log.file` cannot be opened for appending.
-    #[error("log.file cannot be written: {}", path.display())]
-    LogFile {
-        /// The file as it was named.
-        path: PathBuf,
-        /// What the operating system says.
-        source: std::io::Error,
-    },
-    /// The thread that writes the lines did not start.
-    #[error("the log writer cannot start")]
-    LogWriter(#[source] std::io::Error),
-    /// A certificate or key that an `OTEL_EXPORTER_OTLP_*` variable names cannot be used.
-    #[error("the TLS files of the OTLP exporter cannot be used: {}", path.display())]
-    Certificate {
-        /// The file that was read.
-        path: PathBuf,
-        /// Why it is no use.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// An endpoint that no request can be made for.
-    #[error("the endpoint of the OTLP exporter cannot be used")]
-    Endpoint,
-    /// The thread that exports did not start.
-    #[error("the export cannot start")]
-    Export(#[source] std::io::Error),
-    /// Two metric families collide.
-    #[error("a metric cannot be registered")]
-    Metrics(#[from] prometheus::Error),
 }
 
 impl Telemetry {

@@ -114,8 +114,10 @@ impl AuthSettings {
         if self.session_ttl < Duration::from_secs(1) || self.session_ttl > SESSION_TTL_MAX {
             report.reject("auth.session_ttl", "1s to 365d");
         }
-        if self.refresh_ttl < Duration::from_secs(1) || self.refresh_ttl > self.session_ttl {
-            report.reject("auth.refresh_ttl", "1s to auth.session_ttl");
+        // Longer than auth.session_ttl, it is that which ends a session, and who shortens the one need not
+        // know of the other.
+        if self.refresh_ttl < Duration::from_secs(1) || self.refresh_ttl > SESSION_TTL_MAX {
+            report.reject("auth.refresh_ttl", "1s to 365d");
         }
         if self.refresh_grace > GRACE_MAX {
             report.reject("auth.refresh_grace", "at most 1m");

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use chassis::settings::SettingsError;
+use chassis::settings::{SettingsError, without_userinfo};
 use chassis::tls::connect_unverified;
 use clap::Args;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -51,6 +51,7 @@ impl Probe {
             None => local_url(&settings()?)?,
         };
         let target = target(&url)?;
+        let url = without_userinfo(&url);
         let path = format!("{}{}", target.base, if self.ready { "/readyz" } else { "/livez" });
         let status = tokio::time::timeout(TIMEOUT, target.ask(&path)).await;
         let status =
@@ -86,7 +87,8 @@ fn local_url(settings: &Settings) -> Result<String, Failure> {
 fn target(url: &str) -> Result<Target, Failure> {
     let unusable = || {
         Failure::Arguments(format!(
-            "--url: an http or https URL such as http://127.0.0.1:8080 is expected, got {url}"
+            "--url: an http or https URL such as http://127.0.0.1:8080 is expected, got {}",
+            without_userinfo(url)
         ))
     };
     let uri: poem::http::Uri = url.parse().map_err(|_| unusable())?;

@@ -191,7 +191,12 @@ async fn find(database: &Database, email: String) -> Result<user::Model, Failure
 
 fn piped() -> Result<Secret, Failure> {
     let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).map_err(Failure::running)?;
+    io::stdin().lock().read_line(&mut line).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => {
+            Failure::Arguments("--password-stdin: the password must be UTF-8".to_owned())
+        }
+        _ => Failure::running(error),
+    })?;
     let line = line.strip_suffix('\n').unwrap_or(&line);
     Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line)))
 }

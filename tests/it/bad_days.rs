@@ -21,9 +21,9 @@ use crate::support::{App, Person, eventually};
 
 /// `database.acquire_timeout` of these services, its default.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Callers are answered within that and a second. Machines that run tests get some more, but far less
-/// than a request may take.
-const ANSWER_LIMIT: Duration = Duration::from_secs(3 + 5);
+/// Callers are answered within that. Machines that run tests get some more, but far less than a request
+/// may take.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2 + 5);
 /// Probes turn within ten seconds, and the same for the machine.
 const READINESS_LIMIT: Duration = Duration::from_secs(10 + 5);
 /// So long that no answer in these tests is the request timeout's.

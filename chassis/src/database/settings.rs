@@ -12,6 +12,10 @@ use crate::settings::{Report, Secret};
 /// SQLite in the working directory, so that a fresh checkout runs without a server.
 const DEFAULT_URL: &str = "sqlite://belvedere.db?mode=rwc";
 
+/// More than any server takes. Their places are made at the start, so that a slip of the finger would cost
+/// all memory.
+const CONNECTIONS_MAX: u32 = 10_000;
+
 crate::settings! {
     /// Where the database is and how to treat it.
     pub struct DatabaseSettings {
@@ -73,8 +77,8 @@ impl DatabaseSettings {
         if let Err(unusable) = Target::of_replica(self) {
             report.reject(unusable.key, unusable.allowed);
         }
-        if self.max_connections == 0 {
-            report.reject("database.max_connections", "1 or more");
+        if !(1..=CONNECTIONS_MAX).contains(&self.max_connections) {
+            report.reject("database.max_connections", format!("1 to {CONNECTIONS_MAX}"));
         }
         if self.acquire_timeout.is_zero() {
             report.reject("database.acquire_timeout", "more than 0s");
@@ -97,7 +101,7 @@ impl DatabaseSettings {
     }
 
     /// The keys of the parts that are set.
-    fn parts(&self) -> Vec<&'static str> {
+    pub(super) fn parts(&self) -> Vec<&'static str> {
         let parts = [
             ("database.scheme", self.scheme.is_some()),
             ("database.host", self.host.is_some()),

@@ -10,8 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::lifeline::Lifeline;
 
-/// A sign of life must come within this, so that with `acquire_timeout` before it there is an answer
-/// within `acquire_timeout` and a second.
+/// A sign of life must come within this, or within half of the patience where that is shorter.
 const LIFE_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// Ends statements that a database without signs of life leaves hanging.
@@ -33,8 +32,8 @@ impl Watchdog {
         }
     }
 
-    /// Runs `work`. When it has lasted for `patience`, and as often again, the database is asked for a
-    /// sign of life; without one the work is dropped, and its connection with it.
+    /// Runs `work`. Before it has lasted for `patience`, and as often again, the database is asked for a
+    /// sign of life; without one the work is dropped when that time is over, and its connection with it.
     pub(super) async fn guard<T>(
         &self,
         work: impl Future<Output = Result<T, DbErr>>,
@@ -42,8 +41,10 @@ impl Watchdog {
         let Some(lifeline) = &self.lifeline else {
             return work.await;
         };
+        let life = LIFE_TIMEOUT.min(self.patience / 2);
+        let quiet = self.patience.saturating_sub(life);
         let mut work = pin!(work);
-        let mut patience = pin!(sleep_until(Instant::now() + self.patience));
+        let mut patience = pin!(sleep_until(Instant::now() + quiet));
         loop {
             tokio::select! {
                 biased;
@@ -53,8 +54,8 @@ impl Watchdog {
             tokio::select! {
                 biased;
                 result = work.as_mut() => return result,
-                alive = timeout(LIFE_TIMEOUT, lifeline.ask()) => match alive {
-                    Ok(Ok(())) => patience.as_mut().reset(Instant::now() + self.patience),
+                alive = timeout(life, lifeline.ask()) => match alive {
+                    Ok(Ok(())) => patience.as_mut().reset(Instant::now() + quiet),
                     _ => return Err(unresponsive()),
                 },
             }

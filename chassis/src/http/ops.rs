@@ -70,7 +70,8 @@ impl OpsSettings {
     /// Reports values that cannot work together with the environment.
     pub fn check(&self, environment: Environment, report: &mut Report) {
         let loopback = self.addr.is_none_or(|addr| addr.ip().is_loopback());
-        if environment == Environment::Development && !loopback {
+        if report.is_readable("environment") && environment == Environment::Development && !loopback
+        {
             report.reject("ops.addr", "a loopback address in development");
         }
     }

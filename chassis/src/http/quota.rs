@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use poem::http::HeaderValue;
 
+/// Longer ones do not fit into the limiter's nanoseconds, many times over.
+const WINDOW_MAX: Duration = Duration::from_hours(365 * 24);
+
 crate::text_value!(Rate, "a rate such as \"600/1m\"");
 
 /// So many requests in so long, such as `600/1m`; all of them may come at once.
@@ -49,6 +52,9 @@ impl FromStr for Rate {
         let rate = Self { count: count.get(), window };
         if window < Duration::from_secs(1) || rate.period().is_zero() {
             return Err("the window is too short");
+        }
+        if window > WINDOW_MAX {
+            return Err("the window is longer than a year");
         }
         Ok(rate)
     }
@@ -96,7 +102,9 @@ mod tests {
 
     #[test]
     fn rates_that_allow_nothing_or_everything_are_refused() {
-        for text in ["", "600", "0/1m", "-1/1m", "5/0s", "5/soon", "5/10ms", "4294967295/1s"] {
+        for text in
+            ["", "600", "0/1m", "-1/1m", "5/0s", "5/soon", "5/10ms", "4294967295/1s", "1/366days"]
+        {
             assert!(text.parse::<Rate>().is_err(), "{text}");
         }
     }

@@ -51,7 +51,10 @@ crate::settings! {
 impl ServerSettings {
     /// Reports values that cannot work, alone or together with the environment.
     pub fn check(&self, environment: Environment, report: &mut Report) {
-        if environment == Environment::Development && !self.addr.ip().is_loopback() {
+        if report.is_readable("environment")
+            && environment == Environment::Development
+            && !self.addr.ip().is_loopback()
+        {
             report.reject(
                 "server.addr",
                 "a loopback address in development; set environment = \"production\" to listen elsewhere",
@@ -118,11 +121,17 @@ pub fn link(public_url: Option<&str>, path: &str) -> String {
     format!("{}{path}", public_url.unwrap_or_default().trim_end_matches('/'))
 }
 
+/// Neither a base nor an origin does, and what everybody is sent must hold no password.
+fn names_a_user(uri: &Uri) -> bool {
+    uri.authority().is_some_and(|authority| authority.as_str().contains('@'))
+}
+
 fn is_base_url(text: &str) -> bool {
     let Ok(uri) = text.parse::<Uri>() else {
         return false;
     };
     matches!(uri.scheme_str(), Some("http" | "https"))
+        && !names_a_user(&uri)
         && uri.query().is_none()
         && !text.contains('#')
 }
@@ -136,6 +145,7 @@ fn is_origin(text: &str) -> bool {
     let host = uri.host().is_some_and(|host| !host.is_empty() && host == host.to_ascii_lowercase());
     scheme
         && host
+        && !names_a_user(&uri)
         && !text.ends_with('/')
         && uri.path() == "/"
         && uri.query().is_none()

@@ -9,6 +9,9 @@ use crate::settings::{Report, Secret};
 /// More could neither be hashed nor wait in any sensible time.
 const MOST: usize = 65_536;
 
+/// RFC 9106 recommends 2 GiB where there is plenty; what is much more ends the process at the first login.
+const MEMORY_KIB_MAX: u32 = 4 * 1024 * 1024;
+
 crate::settings! {
     /// Cost of a password hash, how many may run, and the length of passwords.
     pub struct PasswordSettings {
@@ -34,14 +37,17 @@ crate::settings! {
 impl PasswordSettings {
     /// Rejects what argon2 cannot do and what no password could satisfy.
     pub fn check(&self, report: &mut Report) {
-        if self.memory_kib < self.parallelism.max(1).saturating_mul(Params::MIN_M_COST) {
+        let lanes = Params::MIN_P_COST..=MEMORY_KIB_MAX / Params::MIN_M_COST;
+        let least = self.parallelism.clamp(*lanes.start(), *lanes.end()) * Params::MIN_M_COST;
+        if self.memory_kib < least {
             let allowed = format!("at least {} times password.parallelism", Params::MIN_M_COST);
             report.reject("password.memory_kib", allowed);
+        } else if self.memory_kib > MEMORY_KIB_MAX {
+            report.reject("password.memory_kib", format!("at most {MEMORY_KIB_MAX} (4 GiB)"));
         }
         if self.iterations < Params::MIN_T_COST {
             report.reject("password.iterations", format!("at least {}", Params::MIN_T_COST));
         }
-        let lanes = Params::MIN_P_COST..=Params::MAX_P_COST;
         if !lanes.contains(&self.parallelism) {
             let allowed = format!("{} to {}", lanes.start(), lanes.end());
             report.reject("password.parallelism", allowed);

@@ -1,6 +1,7 @@
 //! What is wrong with the settings, all of it at once. Finding it belongs to `layers`, `sources` and the service's checks.
 
 use super::Toml;
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -55,10 +56,28 @@ impl Effective {
         match &self.value {
             None => ", but it is unset".to_owned(),
             Some(_) if self.secret => String::new(),
-            Some(Toml::String(text)) => format!(", got {text:?}"),
-            Some(value) => format!(", got {}", value.to_string().replace('\n', " ")),
+            Some(Toml::String(text)) => format!(", got {:?}", without_userinfo(text)),
+            Some(value) => {
+                let text = value.to_string().replace('\n', " ");
+                format!(", got {}", without_userinfo(&text))
+            }
         }
     }
+}
+
+/// A URL may have a password where none belongs, and be refused for it.
+pub fn without_userinfo(text: &str) -> Cow<'_, str> {
+    let ends = |character: char| "/?#\"' ".contains(character);
+    let users = text.match_indices("://").filter_map(|(at, separator)| {
+        let start = at + separator.len();
+        let authority = text[start..].split(ends).next().unwrap_or_default();
+        authority.rfind('@').map(|length| start..start + length)
+    });
+    let users: Vec<_> = users.collect();
+    users.into_iter().rev().fold(text.into(), |text, user| {
+        let (before, after) = (&text[..user.start], &text[user.end..]);
+        format!("{before}[redacted]{after}").into()
+    })
 }
 
 impl Report {

@@ -36,10 +36,24 @@ async fn the_first_signal_ends_the_service_phase_by_phase() {
 #[tokio::test]
 async fn a_second_signal_ends_the_process_at_once() {
     let (_binary, process, _) = draining().await;
+    // What comes sooner is taken for the same signal.
+    tokio::time::sleep(Duration::from_millis(50)).await;
     let asked = Instant::now();
     let end = process.stop().await;
     assert!(end.code.is_some_and(|code| code != 0), "{:?}", end.code);
     assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
+}
+
+#[tokio::test]
+async fn two_signals_at_once_are_one() {
+    let binary = Binary::with_database().await;
+    let mut process = binary.serve();
+    process.ready().await;
+    // Both wait for the process to go on.
+    for name in ["STOP", "TERM", "INT", "CONT"] {
+        process.signal(name);
+    }
+    let _ = process.end().await.expect(0);
 }
 
 #[tokio::test]

@@ -77,7 +77,7 @@ async fn lines_also_go_to_a_file() {
 #[tokio::test]
 async fn a_log_file_that_cannot_be_written_is_named() {
     let binary = Binary::new().variable("APP_LOG__FILE", "missing/belvedere.log");
-    let end = binary.run(&["serve"]).await.expect(1);
+    let end = binary.run(&["serve"]).await.expect(2);
     end.complains_of(&["log.file cannot be written: missing/belvedere.log", "No such file"]);
 }
 

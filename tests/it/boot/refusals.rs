@@ -74,6 +74,34 @@ async fn a_mistyped_log_level_does_not_silence_the_service() {
 }
 
 #[tokio::test]
+async fn an_environment_that_is_none_is_the_only_problem_with_it() {
+    let binary = Binary::new()
+        .variable("APP_ENVIRONMENT", "prod")
+        .variable("APP_SERVER__ADDR", "0.0.0.0:0")
+        .variable("APP_OPS__ADDR", "0.0.0.0:0");
+    let end = refuse(&binary, "").await;
+    end.complains_of(&[
+        "1 problem",
+        "environment: expected one of \"development\", \"production\"",
+    ]);
+}
+
+#[tokio::test]
+async fn a_password_in_a_url_is_not_repeated() {
+    let binary = Binary::new();
+    let settings =
+        "auth.oidc_issuer = \"https://ada:hunter2@id.example.com/?x\"\nauth.mode = \"oidc\"
+server.cors_allowed_origins = [\"https://a.example\", \"https://ada:hunter2@b.example\"]\n";
+    let end = refuse(&binary, settings).await;
+    end.complains_of(&["https://[redacted]@id.example.com/?x", "https://[redacted]@b.example"]);
+    end.is_silent_about(&["hunter2"]);
+    let url = "http://ada:hunter2@127.0.0.1:1";
+    let end = binary.run(&["health", "--url", url]).await.expect(1);
+    end.complains_of(&["cannot reach http://[redacted]@127.0.0.1:1"]);
+    end.is_silent_about(&["hunter2"]);
+}
+
+#[tokio::test]
 async fn development_listens_on_this_machine_alone() {
     let binary = Binary::new().variable("APP_OPS__ADDR", "[::]:0");
     let binary = binary.variable("APP_SERVER__ADDR", "0.0.0.0:0");

@@ -55,6 +55,15 @@ async fn every_argument_that_no_user_may_have_is_named() {
 }
 
 #[tokio::test]
+async fn a_password_that_is_no_text_is_refused() {
+    let binary = Binary::with_database().await;
+    let command =
+        ["users", "create", "--name", "Ada", "--email", "ada@example.org", "--password-stdin"];
+    let end = binary.run_with_input(&command, b"\xFF\xFE a long password\n").await.expect(2);
+    end.complains_of(&["--password-stdin: the password must be UTF-8"]);
+}
+
+#[tokio::test]
 async fn a_password_that_is_guessed_soon_is_refused_here_too() {
     let binary = Binary::with_database().await;
     for password in ["ada@example.org", "Ada Lovelace Ada", "passwordpassword"] {

@@ -125,7 +125,7 @@ impl Binary {
     }
 
     /// Runs a command that reads its standard input.
-    pub(crate) async fn run_with_input(&self, arguments: &[&str], input: &str) -> End {
+    pub(crate) async fn run_with_input(&self, arguments: &[&str], input: impl AsRef<[u8]>) -> End {
         self.start(arguments, input).end().await
     }
 
@@ -150,7 +150,7 @@ impl Binary {
     }
 
     /// Starts any command.
-    pub(crate) fn start(&self, arguments: &[&str], input: &str) -> Process {
+    pub(crate) fn start(&self, arguments: &[&str], input: impl AsRef<[u8]>) -> Process {
         let mut child = self
             .command(arguments)
             .stdin(Stdio::piped())
@@ -159,7 +159,7 @@ impl Binary {
             .spawn()
             .unwrap();
         // A process that does not read its input may end before it is written.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let _ = child.stdin.take().unwrap().write_all(input.as_ref());
         Process::of(child)
     }
 }

@@ -72,10 +72,13 @@ pub(super) fn target(settings: &DatabaseSettings) -> Result<Target, Unusable> {
     }
 }
 
+/// A file has a path, and nobody to log in to.
+const SQLITE_PARTS: [&str; 2] = ["database.scheme", "database.name"];
+
 fn sqlite(settings: &DatabaseSettings) -> Result<Target, Unusable> {
-    if settings.tls.is_some() {
+    if let Some(key) = settings.parts().into_iter().find(|key| !SQLITE_PARTS.contains(key)) {
         let allowed = "absent with database.scheme = \"sqlite\"".to_owned();
-        return Err(Unusable { key: "database.tls", allowed });
+        return Err(Unusable { key, allowed });
     }
     let Some(name) = &settings.name else {
         return Err(Unusable {

@@ -187,8 +187,13 @@ fn what_would_not_do_what_it_seems_to_is_refused() {
             "private key",
         ),
         (
-            DatabaseSettings { scheme: Some("sqlite".to_owned()), ..verified },
+            DatabaseSettings { scheme: Some("sqlite".to_owned()), host: None, ..verified.clone() },
             "database.tls",
+            "absent",
+        ),
+        (
+            DatabaseSettings { scheme: Some("sqlite".to_owned()), ..verified },
+            "database.host",
             "absent",
         ),
         (

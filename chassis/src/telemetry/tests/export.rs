@@ -1,5 +1,7 @@
 //! The export of a telemetry that is dropped. All else is seen from outside, in `tests/it/export`.
 
+use std::path::Path;
+
 use super::*;
 
 #[tokio::test]
@@ -50,5 +52,5 @@ fn a_certificate_that_cannot_be_read_is_told_at_once() {
         &environ,
     );
     let Err(TelemetryError::Certificate { path, .. }) = error else { unreachable!("it started") };
-    assert_eq!(path, PathBuf::from("/nowhere/ca.pem"));
+    assert_eq!(path, Path::new("/nowhere/ca.pem"));
 }
