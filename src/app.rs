@@ -98,7 +98,7 @@ pub fn site(
     let users = Users::new(database.clone(), hasher, settings.password.clone(), keys, public_url);
 
     let documents = document(public_url)?;
-    let api = api("/").data(auth).data(users).data(index(settings));
+    let api = api(None).data(auth).data(users).data(index(settings));
     let site = Site::new(&documents.json, api)?
         .problem_types(CHASSIS_TYPES)?
         .problem_types(users::PROBLEM_TYPES)?
@@ -111,23 +111,23 @@ pub fn site(
 
 /// The OpenAPI document of the service that callers find there, which needs none that runs.
 pub fn document(public_url: Option<&str>) -> Result<Documents, DocumentError> {
-    // Relative to wherever the document was read from: without a name the page works behind any.
-    let server = public_url.map_or_else(|| "/".to_owned(), |url| link(Some(url), ""));
-    Documents::of(move || api(&server))
+    let server = public_url.map(|url| link(Some(url), ""));
+    Documents::of(move || api(server.as_deref()))
 }
 
 type Api = (RootApi, UsersApi, AuthApi, SessionsApi, KeysApi);
 
-fn api(server: &str) -> OpenApiService<Api, ()> {
+fn api(server: Option<&str>) -> OpenApiService<Api, ()> {
     let version = env!("CARGO_PKG_VERSION");
     let apis = (RootApi, UsersApi, AuthApi, SessionsApi, KeysApi);
-    OpenApiService::new(apis, "belvedere", version)
+    let service = OpenApiService::new(apis, "belvedere", version)
         .description(
             "A user directory: users with their contact data, and access tokens for them. Every error is a problem document \
              (RFC 9457); every answer carries `X-Request-Id`, which tells its log lines and its trace.",
         )
-        .license(LicenseObject::new("MIT OR Apache-2.0"))
-        .server(server)
+        .license(LicenseObject::new("MIT OR Apache-2.0"));
+    // The last is relative to wherever the document was read from: the page works behind any other name too.
+    server.into_iter().chain(["/"]).fold(service, OpenApiService::server)
 }
 
 /// What costs a password hash, or lets passwords be tried, has the smaller budget.

@@ -38,6 +38,7 @@ pub mod routes;
 mod schema;
 pub mod settings;
 mod told;
+mod unambiguous;
 pub(crate) mod unparsable;
 
 use cors::Cors;
@@ -53,6 +54,7 @@ use rate_limit::{RateLimit, RateLimitError, RateLimitSettings, Strict};
 use render::{CatchPanic, RenderProblems};
 use routes::{RouteError, Routes};
 use settings::ServerSettings;
+use unambiguous::Unambiguous;
 
 /// What the stack is set up by.
 #[derive(Clone, Debug, Default)]
@@ -186,6 +188,8 @@ fn stack(
     let stack = RateLimit::new(stack, rate_limit, strict, telemetry)?;
     // Outside of the limiter, for a flood must not even cost its bookkeeping.
     let stack = InFlight::new(stack, server.max_in_flight, metrics.clone());
+    // Before any answer, for what follows a doubtful head is in doubt as well.
+    let stack = Unambiguous(stack);
     // Around everything that runs code of others; what is outside of it cannot panic on a request.
     let stack = CatchPanic(stack);
     // Whatever failed inside leaves as a problem.

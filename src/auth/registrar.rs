@@ -1,7 +1,7 @@
 //! Whoever creates users: a caller, or a stranger where anyone may register.
 
 use chassis::problem::Problem;
-use poem::http::StatusCode;
+use poem::http::{StatusCode, header};
 use poem::{Request, RequestBody, Result};
 use poem_openapi::registry::Registry;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
@@ -72,12 +72,26 @@ impl<'a> ApiExtractor<'a> for Registrar {
 }
 
 /// Whoever is signed in, of those who need not be. A token that is not valid is as good as none: what
-/// anybody may do is not refused to whoever kept a token for too long.
+/// anybody may do is not refused to whoever kept a token for too long. But for repetitions, which as a
+/// stranger's would be taken for first requests.
 async fn known(request: &Request) -> Result<Option<Caller>, Problem> {
     match Caller::of(request).await {
         Ok(caller) => Ok(Some(caller)),
-        Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => Ok(None),
+        Err(problem)
+            if problem.status() == StatusCode::UNAUTHORIZED
+                && !(shows_token(request) && may_be_repeated(request)) =>
+        {
+            Ok(None)
+        }
         // Whether the token is valid is not known: as a stranger the caller would have other keys.
         Err(problem) => Err(problem),
     }
+}
+
+fn shows_token(request: &Request) -> bool {
+    request.headers().contains_key(header::AUTHORIZATION)
+}
+
+fn may_be_repeated(request: &Request) -> bool {
+    request.headers().contains_key("idempotency-key")
 }

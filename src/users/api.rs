@@ -44,7 +44,8 @@ impl UsersApi {
     /// Anyone may, unless the operator reserved it to administrators or has an outside issuer. The new user has the role
     /// `user` and can log in at once. With an `Idempotency-Key` the request can be repeated until there is
     /// an answer: the user is created once, and for 24 hours every repetition gets the first answer. Where
-    /// anyone may create users, a token that is not valid counts as none.
+    /// anyone may create users, a token that is not valid counts as none, but with an `Idempotency-Key`, which
+    /// belongs to whoever is signed in.
     #[oai(path = "/users", method = "post", operation_id = "create_user")]
     async fn create(
         &self,

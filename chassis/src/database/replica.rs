@@ -31,8 +31,8 @@ pub(super) const POOL: &str = "replica";
 pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 /// Reads that fail call for a probe at once, but not for one each.
 const PROBE_PAUSE: Duration = Duration::from_millis(50);
-/// With the pause and one probe's patience less than the second that a request may take beyond
-/// `acquire_timeout`.
+/// With the pause and one probe's patience less than a second: so much later than within `acquire_timeout`
+/// a read is answered that comes to the primary from a replica, when both hang.
 const PROBE_INTERVAL: Duration = Duration::from_millis(350);
 
 /// While the replica is not in use nobody waits for the probe, and it may open a connection.

@@ -68,3 +68,33 @@ pub(super) fn unresponsive() -> DbErr {
     let silence = io::Error::new(io::ErrorKind::TimedOut, "the server does not answer");
     DbErr::Conn(RuntimeErr::SqlxError(sqlx::Error::Io(silence).into()))
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::future::pending;
+    use std::net::TcpListener;
+
+    use sea_orm::SqlxPostgresConnector;
+    use sea_orm::sqlx::postgres::PgPoolOptions;
+
+    use super::*;
+
+    // Time passes only while everything waits.
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_accepts_and_never_answers_is_given_up_when_patience_ends() {
+        let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("postgres://{}/x?sslmode=disable", mute.local_addr().unwrap());
+        let pool = PgPoolOptions::new().connect_lazy(&url).unwrap();
+        let pool = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+        for patience in [Duration::from_secs(2), Duration::from_millis(500)] {
+            let watchdog = Watchdog::new(Some(Lifeline::beside(&pool, false)), patience);
+            let began = Instant::now();
+            let outcome = watchdog.guard(pending::<Result<(), DbErr>>()).await;
+            assert_eq!(outcome.unwrap_err().to_string(), unresponsive().to_string());
+            // Timers have a grain of a millisecond.
+            let late = began.elapsed().saturating_sub(patience);
+            assert!(late <= Duration::from_millis(2), "{late:?} later than {patience:?}");
+        }
+    }
+}

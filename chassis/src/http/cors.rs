@@ -5,6 +5,7 @@ use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use poem::{Endpoint, Request, Response, Result};
 
 use super::exchange::Exchange;
+use super::unambiguous;
 
 const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
     "authorization, content-type, if-match, if-none-match, idempotency-key, traceparent, tracestate, x-request-id",
@@ -43,7 +44,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for Cors<E> {
         }
         let origin = self.allowed_origin(&request);
         let mut response = match &origin {
-            Some(_) if is_preflight(&request) => preflight(&request),
+            Some(_) if is_preflight(&request) && unambiguous::check(&request).is_ok() => {
+                preflight(&request)
+            }
             _ => self.inner.call(request).await?,
         };
         let headers = response.headers_mut();

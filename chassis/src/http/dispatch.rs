@@ -9,17 +9,13 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 use poem::endpoint::BoxEndpoint;
 use poem::http::uri::PathAndQuery;
-use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
+use poem::http::{HeaderValue, Method, StatusCode, Uri, header};
 use poem::{Endpoint, Request, Response, Result};
 
-use super::authority;
 use super::exchange::Exchange;
 use super::negotiate::accepts_any;
 use super::routes::{Route, without_slash};
 use crate::problem::{Problem, ProblemType};
-
-/// Four times what clients and proxies send at most.
-const HEADERS_MAX: usize = 64 * 1024;
 
 /// Pages by template, and the API for every other route of the table.
 pub(super) struct Dispatch {
@@ -35,8 +31,6 @@ impl Endpoint for Dispatch {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
-        authority::check(&request)?;
-        check_framing(&request)?;
         let exchange = Exchange::of(&request);
         if request.method() == Method::OPTIONS && request.uri().path() == "*" {
             return Ok(options(&self.allow));
@@ -56,32 +50,6 @@ impl Endpoint for Dispatch {
         let endpoint = self.pages.get(route.template()).unwrap_or(&self.api);
         endpoint.call(request).await
     }
-}
-
-/// What hyper lets pass of a head, and the service does not.
-fn check_framing(request: &Request) -> Result<(), Problem> {
-    let headers = request.headers();
-    // hyper reads any list that ends in `chunked` as if that were all of it. Who stands in front may decode
-    // the rest, and find the end of the body elsewhere (RFC 9112, section 6.1).
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let coding = codings.next();
-    let is_plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
-    if codings.next().is_some() || coding.is_some_and(|coding| !is_plain(coding)) {
-        return Err(Problem::new(&ProblemType::BAD_REQUEST)
-            .detail("the only Transfer-Encoding is chunked")
-            .header(header::CONNECTION, HeaderValue::from_static("close")));
-    }
-    // Of HTTP/1 hyper's own limit is as large.
-    if request.version() == Version::HTTP_2 && size(headers) > HEADERS_MAX {
-        return Err(Problem::from_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
-            .detail(format!("the headers must not exceed {HEADERS_MAX} bytes")));
-    }
-    Ok(())
-}
-
-/// As RFC 9113, section 6.5.2, counts the size of a list of headers.
-fn size(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
 }
 
 fn check(route: &Route, request: &Request) -> Result<(), Problem> {

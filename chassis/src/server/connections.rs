@@ -29,7 +29,7 @@ use tracing::instrument::WithSubscriber;
 
 use super::backlog::Backlog;
 use super::begun::Begun;
-use super::lingering::Lingering;
+use super::lingering::Lounge;
 use super::places::{Place, Taken};
 use crate::http::exchange::CutOff;
 use crate::telemetry::Telemetry;
@@ -67,6 +67,7 @@ pub(super) struct Connections {
     pub(super) tls: Option<Served>,
     /// The accept loop, each connection, and each stream of HTTP/2.
     pub(super) tasks: TaskTracker,
+    lounge: Lounge,
     /// No more are accepted.
     pub(super) closed: CancellationToken,
     /// Each ends with the request that it is at.
@@ -96,6 +97,7 @@ impl Connections {
         is_api: bool,
         tls: Option<Served>,
     ) -> Self {
+        let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
         Self {
             endpoint,
             header_read_timeout,
@@ -103,10 +105,11 @@ impl Connections {
             telemetry,
             is_api,
             tls,
-            tasks: TaskTracker::new(),
+            lounge: Lounge::new(tasks.clone(), cut.clone()),
+            tasks,
             closed: CancellationToken::new(),
             finish: CancellationToken::new(),
-            cut: CancellationToken::new(),
+            cut,
             leaving: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             unsent: AtomicUsize::new(0),
@@ -249,8 +252,7 @@ impl Connections {
         request.set_data(CutOff(self.cut.clone()));
         if lingers {
             let body = request.take_body().into();
-            let body = Lingering::new(body, self.tasks.clone(), self.cut.clone());
-            request.set_body(poem::Body::from(BoxBody::new(body)));
+            request.set_body(poem::Body::from(BoxBody::new(self.lounge.linger(body))));
         }
         let mut response = self.endpoint.get_response(request).await;
         if self.leaving.load(Ordering::Relaxed) && !http2 {

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,30 +14,52 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::BoxBody;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Enough for what is on its way, and for a body several times as large as the usual limit. A client that
 /// has more to send, or sends it slowly, is told to stop.
-const AT_MOST: usize = 16 * 1024 * 1024;
-const FOR: Duration = Duration::from_secs(2);
+const AT_MOST: usize = 4 * 1024 * 1024;
+const FOR: Duration = Duration::from_secs(1);
+
+/// Of a listener at once. Beyond it streams are reset: a flood is not to be read for courtesy.
+const PLACES: usize = 100;
+
+/// Where bodies are read on.
+#[derive(Clone)]
+pub(super) struct Lounge {
+    places: Arc<Semaphore>,
+    tasks: TaskTracker,
+    cut: CancellationToken,
+}
 
 /// A body that is read on for a while when it is dropped before its end.
 pub(super) struct Lingering {
     /// None once it has ended.
     body: Option<BoxBody<Bytes, io::Error>>,
-    tasks: TaskTracker,
-    cut: CancellationToken,
+    lounge: Lounge,
 }
 
-impl Lingering {
-    /// Reads on in `tasks`, until `cut`.
-    pub(super) fn new(
-        body: BoxBody<Bytes, io::Error>,
-        tasks: TaskTracker,
-        cut: CancellationToken,
-    ) -> Self {
-        Self { body: Some(body), tasks, cut }
+impl Lounge {
+    /// Reads in `tasks`, until `cut`.
+    pub(super) fn new(tasks: TaskTracker, cut: CancellationToken) -> Self {
+        Self { places: Arc::new(Semaphore::new(PLACES)), tasks, cut }
+    }
+
+    /// Reads what will be left of this body, where there is a place.
+    pub(super) fn linger(&self, body: BoxBody<Bytes, io::Error>) -> Lingering {
+        Lingering { body: Some(body), lounge: self.clone() }
+    }
+
+    fn read(&self, rest: BoxBody<Bytes, io::Error>, runtime: &Handle) {
+        let Ok(place) = self.places.clone().try_acquire_owned() else { return };
+        let cut = self.cut.clone();
+        let reading = async move {
+            cut.run_until_cancelled(tokio::time::timeout(FOR, throw_away(rest))).await;
+            drop(place);
+        };
+        self.tasks.spawn_on(reading, runtime);
     }
 }
 
@@ -69,8 +92,7 @@ impl Drop for Lingering {
     fn drop(&mut self) {
         let rest = self.body.take().filter(|body| !body.is_end_stream());
         if let (Some(rest), Ok(runtime)) = (rest, Handle::try_current()) {
-            let reading = tokio::time::timeout(FOR, throw_away(rest));
-            self.tasks.spawn_on(self.cut.clone().run_until_cancelled_owned(reading), &runtime);
+            self.lounge.read(rest, &runtime);
         }
     }
 }

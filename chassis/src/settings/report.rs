@@ -67,11 +67,12 @@ impl Effective {
 
 /// A URL may have a password where none belongs, and be refused for it.
 pub fn without_userinfo(text: &str) -> Cow<'_, str> {
-    let ends = |character: char| "/?#\"' ".contains(character);
+    // A password that is not encoded may have a slash, so that all of what may be its URL is looked at.
+    let ends = |character: char| character.is_whitespace() || "\"'".contains(character);
     let users = text.match_indices("://").filter_map(|(at, separator)| {
         let start = at + separator.len();
-        let authority = text[start..].split(ends).next().unwrap_or_default();
-        authority.rfind('@').map(|length| start..start + length)
+        let url = text[start..].split(ends).next().unwrap_or_default();
+        url.rfind('@').map(|length| start..start + length)
     });
     let users: Vec<_> = users.collect();
     users.into_iter().rev().fold(text.into(), |text, user| {

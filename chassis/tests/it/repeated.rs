@@ -1,9 +1,12 @@
 //! What a request must say once and clearly: readers along the way may each believe something else.
 
+use chassis::http::quota::Rate;
 use poem::http::Method;
 use uuid::Uuid;
 
 use crate::support::App;
+
+const ORIGIN: &str = "https://app.example.com";
 
 #[tokio::test]
 async fn a_parameter_that_is_given_twice_is_refused_by_its_name() {
@@ -33,16 +36,20 @@ async fn a_second_request_id_makes_both_worthless() {
 
 #[tokio::test]
 async fn a_request_names_one_host_or_is_refused_whatever_it_asks_for() {
-    let app = App::start().await;
+    let app = App::with(|settings| {
+        settings.stack.server.cors_allowed_origins = vec![ORIGIN.to_owned()];
+    })
+    .await;
     let faults = [
         ("", "the request must have one Host header"),
         ("host: site\r\nhost: other\r\n", "the request must have one Host header"),
         ("host: a b\r\n", "the Host header must be a name or an address, with a port or without"),
     ];
+    let preflight = format!("origin: {ORIGIN}\r\naccess-control-request-method: GET\r\n");
     for (hosts, detail) in faults {
         for start in ["GET /plain", "GET /echo/a", "GET /nowhere", "OPTIONS /plain", "GET /livez"] {
             let mut connection = app.raw().await;
-            connection.send(format!("{start} HTTP/1.1\r\n{hosts}x-request-id: t\r\n\r\n")).await;
+            connection.send(format!("{start} HTTP/1.1\r\n{hosts}{preflight}\r\n")).await;
             let problem = connection.answer().await.problem(400);
             assert_eq!(problem["detail"], detail, "{start}");
         }
@@ -66,20 +73,23 @@ async fn over_http2_the_host_is_the_authority() {
 
 #[tokio::test]
 async fn a_body_in_another_coding_than_chunks_is_refused_and_the_connection_closed() {
-    let app = App::start().await;
+    // Also where nothing else is answered but that the budget is spent.
+    let app = App::with(|settings| settings.stack.rate_limit.default = Rate::per_minute(1)).await;
     for codings in [
         "transfer-encoding: gzip, chunked",
         "transfer-encoding: chunked, chunked",
         "transfer-encoding: identity\r\ntransfer-encoding: chunked",
     ] {
-        let mut connection = app.raw().await;
-        let head = "POST /echo HTTP/1.1\r\nhost: site\r\ncontent-type: application/json";
-        let body = "e\r\n{\"text\":\"hey\"}\r\n0\r\n\r\n";
-        connection.send(format!("{head}\r\n{codings}\r\n\r\n{body}")).await;
-        let answer = connection.answer().await;
-        assert_eq!(answer.problem(400)["detail"], "the only Transfer-Encoding is chunked");
-        assert_eq!(answer.header("connection"), "close", "{codings}");
-        assert!(connection.rest().await.is_empty(), "{codings}");
+        for start in ["POST /echo", "GET /nowhere", "GET /livez"] {
+            let mut connection = app.raw().await;
+            let head = format!("{start} HTTP/1.1\r\nhost: site\r\ncontent-type: application/json");
+            let body = "e\r\n{\"text\":\"hey\"}\r\n0\r\n\r\n";
+            connection.send(format!("{head}\r\n{codings}\r\n\r\n{body}")).await;
+            let answer = connection.answer().await;
+            assert_eq!(answer.problem(400)["detail"], "the only Transfer-Encoding is chunked");
+            assert_eq!(answer.header("connection"), "close", "{start} {codings}");
+            assert!(connection.rest().await.is_empty(), "{start} {codings}");
+        }
     }
 }
 

@@ -229,7 +229,8 @@ fn is_visible(c: char) -> bool {
             | '\u{FFF0}'..='\u{FFF8}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
             | '\u{E0000}'..='\u{E0FFF}'
     );
-    !ignorable && !c.is_whitespace()
+    // To Unicode, Braille's blank is a symbol.
+    !ignorable && !c.is_whitespace() && c != '\u{2800}'
 }
 
 fn unpadded(text: &str) -> Result<(), String> {

@@ -91,10 +91,10 @@ async fn a_password_in_a_url_is_not_repeated() {
     let binary = Binary::new();
     let settings =
         "auth.oidc_issuer = \"https://ada:hunter2@id.example.com/?x\"\nauth.mode = \"oidc\"
-server.cors_allowed_origins = [\"https://a.example\", \"https://ada:hunter2@b.example\"]\n";
+server.cors_allowed_origins = [\"https://a.example\", \"https://ada:hun/ter2@b.example\"]\n";
     let end = refuse(&binary, settings).await;
     end.complains_of(&["https://[redacted]@id.example.com/?x", "https://[redacted]@b.example"]);
-    end.is_silent_about(&["hunter2"]);
+    end.is_silent_about(&["hunter2", "ter2"]);
     let url = "http://ada:hunter2@127.0.0.1:1";
     let end = binary.run(&["health", "--url", url]).await.expect(1);
     end.complains_of(&["cannot reach http://[redacted]@127.0.0.1:1"]);

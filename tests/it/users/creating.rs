@@ -57,7 +57,10 @@ async fn a_public_url_makes_places_and_links_absolute() {
         assert_eq!(index["links"][name], format!("https://people.example/v1{path}"), "{name}");
     }
     let document = app.client.get("/openapi.json").send().await.expect(200);
-    assert_eq!(document.json()["servers"], json!([{ "url": "https://people.example/v1" }]));
+    assert_eq!(
+        document.json()["servers"],
+        json!([{ "url": "https://people.example/v1" }, { "url": "/" }])
+    );
     // The page's requests go there too, and its policy lets them where it was read from there.
     let page = app.client.get("/docs").send().await.expect(200);
     assert!(page.text().contains(&document.text()));

@@ -39,9 +39,16 @@ fn no_text_has_controls_of_direction() {
 
 #[test]
 fn a_name_and_an_address_can_be_seen() {
-    for nothing in
-        ["\u{200b}", "\u{feff}", "\u{ad}", "\u{200d}", "\u{3164}", "\u{fe0f}", "\u{e0041}"]
-    {
+    for nothing in [
+        "\u{200b}",
+        "\u{feff}",
+        "\u{ad}",
+        "\u{200d}",
+        "\u{2800}",
+        "\u{3164}",
+        "\u{fe0f}",
+        "\u{e0041}",
+    ] {
         for text in [nothing.to_owned(), nothing.repeat(3), format!("{nothing} {nothing}")] {
             assert!(Name::parse(text.clone()).is_err(), "{text:?}");
             assert!(Address::parse(text.clone()).is_err(), "{text:?}");
