@@ -152,11 +152,8 @@ header_parameter!(
 );
 
 fn schema() -> MetaSchema {
-    MetaSchema {
-        pattern: Some(PATTERN.to_owned()),
-        example: Some("\"7\"".into()),
-        ..MetaSchema::new("string")
-    }
+    // Without an example: Swagger UI would send it with every request that is tried out.
+    MetaSchema { pattern: Some(PATTERN.to_owned()), ..MetaSchema::new("string") }
 }
 
 fn condition(request: &Request, name: &HeaderName) -> Result<Condition, Problem> {
