@@ -41,15 +41,26 @@ pub(super) fn path<'a>(path: &'a str, template: Option<&str>) -> Cow<'a, str> {
 /// `User-Agent` with `[redacted]` for each word that tells too much.
 pub(super) fn user_agent(text: &str) -> Cow<'_, str> {
     let ends_word = |c: char| c.is_whitespace() || "()<>;,:\"".contains(c);
-    if !text.split(ends_word).any(|word| is_telling(word, TOKEN_FOR_ID)) {
+    // An `@` alone makes no address here: names of packages have one, and of elements of syslog.
+    let tells =
+        |word: &str| is_telling(word, TOKEN_FOR_ID) && (!word.contains('@') || has_domain(word));
+    if !text.split(ends_word).any(tells) {
         return text.into();
     }
     let words = text.split_inclusive(ends_word).flat_map(|part| {
         let word = part.trim_end_matches(ends_word);
-        let told = if is_telling(word, TOKEN_FOR_ID) { REDACTED } else { word };
+        let told = if tells(word) { REDACTED } else { word };
         [told, &part[word.len()..]]
     });
     words.collect::<String>().into()
+}
+
+/// Whether a name with a dot follows an `@`, or a token may be beside it.
+fn has_domain(word: &str) -> bool {
+    let mut parts = word.split('@');
+    let first = parts.next().unwrap_or_default();
+    is_telling(first, TOKEN_FOR_ID)
+        || parts.any(|part| part.contains('.') || is_telling(part, TOKEN_FOR_ID))
 }
 
 /// Whether there is an address or a token in it, however it is encoded.
@@ -202,6 +213,9 @@ mod tests {
         for (agent, told) in [
             (firefox, firefox),
             ("kestrel/1.0 \"q\" ", "kestrel/1.0 \"q\" "),
+            ("[fields@32473 a=\"b\"]", "[fields@32473 a=\"b\"]"),
+            (&format!("fields@{OPAQUE}"), "[redacted]"),
+            (&format!("{OPAQUE}@fields"), "[redacted]"),
             ("bot (+mailto:ada@example.org)", "bot (+mailto:[redacted])"),
             ("bot <ada%40example.org>; x", "bot <[redacted]>; x"),
             (&format!("app/1 {WEB_TOKEN}, y"), "app/1 [redacted], y"),
