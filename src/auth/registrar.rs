@@ -1,5 +1,6 @@
 //! Whoever creates users: a caller, or a stranger where anyone may register.
 
+use chassis::http::idempotency;
 use chassis::problem::Problem;
 use poem::http::{StatusCode, header};
 use poem::{Request, RequestBody, Result};
@@ -93,5 +94,5 @@ fn shows_token(request: &Request) -> bool {
 }
 
 fn may_be_repeated(request: &Request) -> bool {
-    request.headers().contains_key("idempotency-key")
+    request.headers().contains_key(idempotency::NAME)
 }

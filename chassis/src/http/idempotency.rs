@@ -14,7 +14,8 @@ use super::parameter::header_parameter;
 use crate::privacy::Secret;
 use crate::problem::{Problem, ProblemType};
 
-const NAME: HeaderName = HeaderName::from_static("idempotency-key");
+/// The name of the header.
+pub const NAME: HeaderName = HeaderName::from_static("idempotency-key");
 /// A UUID has 36 characters, an HMAC in hexadecimal 64.
 const KEY_MAX: usize = 255;
 /// One that has an escape before each character.

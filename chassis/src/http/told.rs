@@ -29,7 +29,7 @@ pub(super) fn path<'a>(path: &'a str, template: Option<&str>) -> Cow<'a, str> {
         path.split('/').zip(known.chain(iter::repeat(None)))
     };
     let tells = |(segment, known): &(&str, Option<&str>)| {
-        *known != Some(*segment) && is_telling(segment, shortest)
+        *known != Some(*segment) && is_telling(segment, shortest, |text| text.contains(&b'@'))
     };
     if !segments().any(|segment| tells(&segment)) {
         return path.into();
@@ -42,8 +42,7 @@ pub(super) fn path<'a>(path: &'a str, template: Option<&str>) -> Cow<'a, str> {
 pub(super) fn user_agent(text: &str) -> Cow<'_, str> {
     let ends_word = |c: char| c.is_whitespace() || "()<>;,:\"".contains(c);
     // An `@` alone makes no address here: names of packages have one, and of elements of syslog.
-    let tells =
-        |word: &str| is_telling(word, TOKEN_FOR_ID) && (!word.contains('@') || has_domain(word));
+    let tells = |word: &str| is_telling(word, TOKEN_FOR_ID, has_domain);
     if !text.split(ends_word).any(tells) {
         return text.into();
     }
@@ -55,19 +54,16 @@ pub(super) fn user_agent(text: &str) -> Cow<'_, str> {
     words.collect::<String>().into()
 }
 
-/// Whether a name with a dot follows an `@`, or a token may be beside it.
-fn has_domain(word: &str) -> bool {
-    let mut parts = word.split('@');
-    let first = parts.next().unwrap_or_default();
-    is_telling(first, TOKEN_FOR_ID)
-        || parts.any(|part| part.contains('.') || is_telling(part, TOKEN_FOR_ID))
+/// Whether a name with a dot follows an `@`.
+fn has_domain(text: &[u8]) -> bool {
+    text.split(|byte| *byte == b'@').skip(1).any(|after| after.contains(&b'.'))
 }
 
 /// Whether there is an address or a token in it, however it is encoded.
-fn is_telling(text: &str, shortest: usize) -> bool {
+fn is_telling(text: &str, shortest: usize, has_address: impl Fn(&[u8]) -> bool) -> bool {
     let mut text = Cow::Borrowed(text.as_bytes());
     for _ in 0..=DECODINGS {
-        if text.contains(&b'@') || has_web_token(&text) || has_token(&text, shortest) {
+        if has_address(&text) || has_web_token(&text) || has_token(&text, shortest) {
             return true;
         }
         match Cow::from(percent_decode(&text)) {

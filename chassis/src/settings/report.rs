@@ -1,6 +1,7 @@
 //! What is wrong with the settings, all of it at once. Finding it belongs to `layers`, `sources` and the service's checks.
 
 use super::Toml;
+use crate::privacy::REDACTED;
 use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -77,7 +78,7 @@ pub fn without_userinfo(text: &str) -> Cow<'_, str> {
     let users: Vec<_> = users.collect();
     users.into_iter().rev().fold(text.into(), |text, user| {
         let (before, after) = (&text[..user.start], &text[user.end..]);
-        format!("{before}[redacted]{after}").into()
+        format!("{before}{REDACTED}{after}").into()
     })
 }
 
